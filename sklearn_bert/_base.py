@@ -1,0 +1,235 @@
+"""What the classifier and the regressor share: the constructor, `fit`, and the way from X to logits.
+
+Think twice before adding to the base class: a rule about y belongs to the target, one about batches
+or training to the net. Text leaves numpy here once, and logits return here once.
+"""
+
+import warnings
+from numbers import Integral, Real
+from os import PathLike
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ._batching import EncodedDataset
+from ._checkpoint import load_config, load_tokenizer, resolve_checkpoint
+from ._device import resolve_device, resolve_precision, seeded
+from ._net import BertNet
+from ._text import check_texts
+from ._tokenization import resolve_max_length, tokenize, truncation_report
+
+_WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
+
+
+class BaseBertEstimator(BaseEstimator):
+    """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
+
+    A subclass says how y becomes a target (`_check_y`, `_target_params`) and what its predict
+    methods make of the logits.
+    """
+
+    _parameter_constraints = {
+        "model": [str, PathLike],
+        "revision": [str, None],
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "pooling": [StrOptions({"pooler", "cls", "mean"})],
+        "hidden_layer_sizes": ["array-like"],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "attention_dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "device": [str, torch.device],
+        "precision": [StrOptions({"auto", "float32", "bfloat16", "float16", "float64"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        model,
+        *,
+        revision,
+        max_length,
+        pooling,
+        hidden_layer_sizes,
+        dropout,
+        attention_dropout,
+        max_epochs,
+        batch_size,
+        learning_rate,
+        weight_decay,
+        warmup_fraction,
+        max_grad_norm,
+        device,
+        precision,
+        random_state,
+        verbose,
+    ):
+        self.model = model
+        self.revision = revision
+        self.max_length = max_length
+        self.pooling = pooling
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.max_grad_norm = max_grad_norm
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    @property
+    def module_(self):
+        """The fitted `BertModule`."""
+        return self.net_.module_
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fine-tune the model on texts and their targets.
+
+        Parameters
+        ----------
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            The texts, or sentence pairs as two columns or a list of ``(first, second)`` tuples.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The targets; their shape and dtype choose the mode.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; only their ratios matter. A row of weight 0 counts as absent.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If `X`, `y` or a parameter is not as expected; the message says what to do.
+        OSError
+            If the checkpoint cannot be loaded.
+        """
+        earlier = dict(vars(self))
+        try:
+            self._fit(X, y, sample_weight)
+        except BaseException:  # an interrupt too must leave no half-trained estimator
+            vars(self).clear()
+            vars(self).update(earlier)
+            raise
+        return self
+
+    def _fit(self, X, y, sample_weight):
+        columns, y, weights, target = self._check_fit_data(X, y, sample_weight)
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, device)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        with seeded(seed, device):
+            folder = resolve_checkpoint(self.model, self.revision)
+            config = load_config(folder, dropout=self.dropout, attention_dropout=self.attention_dropout)
+            config.num_labels, config.problem_type = target.num_labels, target.problem_type
+            tokenizer = load_tokenizer(folder, config)
+            max_length = resolve_max_length(self.max_length, tokenizer, config, len(columns))
+            tokens = tokenize(tokenizer, columns, max_length)
+            net = self._make_net(folder, config, tokenizer, max_length, device, precision, seed)
+            net.fit(EncodedDataset(tokens, target.encode(y), weights))
+        self._target = target
+        self.problem_type_ = target.problem_type
+        self.tokenizer_ = tokenizer
+        self.n_iter_ = len(net.history)
+        self.loss_curve_ = [float(loss) for loss in net.history[:, "train_loss"]]
+        self.net_ = net.strip()
+        self.truncation_ = truncation_report(tokenizer, columns, tokens, max_length)
+        _warn_if_truncated(self.truncation_)
+
+    def _check_X(self, X, *, reset):
+        """One or two lists of str; also keeps, or compares, feature names and number of columns."""
+        columns = check_texts(X)
+        if reset:
+            vars(self).pop("n_features_in_", None)  # a list has none, and validate_data leaves an earlier one
+        if reset or getattr(X, "ndim", 1) == 2:
+            validate_data(self, X=X, skip_check_array=True, reset=reset)
+        if reset:
+            self._n_columns = len(columns)
+        elif len(columns) != self._n_columns:
+            raise ValueError(
+                f"X has {len(columns)} text column(s), but {type(self).__name__} was fitted with {self._n_columns}. "
+                "Pass the same columns as in fit."
+            )
+        return columns
+
+    def _check_fit_data(self, X, y, sample_weight):
+        """Texts, y, weights of mean one and the fitted target, without rows of zero weight."""
+        y, target_class = self._check_y(y)
+        columns = self._check_X(X, reset=True)
+        check_consistent_length(columns[0], y)
+        weights = _check_sample_weight(sample_weight, columns[0], dtype=np.float64, ensure_non_negative=True)
+        kept = np.flatnonzero(weights)
+        if len(kept) == 0:
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        columns, y, weights = tuple([column[i] for i in kept] for column in columns), y[kept], weights[kept]
+        target = target_class(y, weights, **self._target_params())
+        weights = target.weigh(y, weights)
+        return columns, y, weights * (len(weights) / weights.sum()), target
+
+    def _make_net(self, folder, config, tokenizer, max_length, device, precision, seed):
+        return BertNet(
+            folder,
+            config,
+            pad_token_id=tokenizer.pad_token_id,
+            max_length=max_length,
+            precision=precision,
+            seed=seed,
+            module__pooling=self.pooling,
+            module__hidden_layer_sizes=tuple(self.hidden_layer_sizes),
+            module__dropout=self.dropout,
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            warmup_fraction=self.warmup_fraction,
+            max_grad_norm=self.max_grad_norm,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            device=device,
+            verbose=self.verbose,
+            callbacks__valid_loss=None,
+            **({} if self.verbose else {"callbacks__print_log": None}),
+        )
+
+    def _logits(self, X):
+        """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
+        check_is_fitted(self)
+        columns = self._check_X(X, reset=False)
+        tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length)
+        return self.net_.predict_logits(EncodedDataset(tokens)).astype(np.float64)
+
+
+def _warn_if_truncated(report):
+    if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
+        warnings.warn(
+            f"{report.n_truncated} of {report.n_rows} texts are longer than max_length={report.max_length} tokens and were "
+            f"cut; the longest has {report.longest}. Raise max_length if the model can take more (None is its own "
+            "limit). The attribute truncation_ has the figures.",
+            UserWarning,
+            stacklevel=5,
+        )

@@ -1,0 +1,127 @@
+"""Ragged encodings become padded batches: the dataset, the samplers that group rows by length, the collate.
+
+A batch is as wide as its longest row, so rows of similar lengths belong together: in random order
+padding would about double the work on short texts. A leaf: torch and arrays, no estimators.
+"""
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+_GROUP = 50  # batches that are sorted together: enough to pad little, few enough to mix well
+
+
+class EncodedDataset(Dataset):
+    """Rows of token ids with, for training, encoded y and sample weights.
+
+    Parameters
+    ----------
+    tokens : Tokens
+        n ragged rows.
+    y : ndarray of shape (n,) or (n, num_labels), optional
+    w : ndarray of shape (n,), optional
+    """
+
+    def __init__(self, tokens, y=None, w=None):
+        self.tokens = tokens
+        self.targets = {} if y is None else {"y": y, "w": w}
+
+    def __len__(self):
+        return len(self.tokens)
+
+    def __getitem__(self, i):
+        row = slice(*self.tokens.offsets[i : i + 2])
+        targets = {name: values[i] for name, values in self.targets.items()}
+        return self.tokens.input_ids[row], self.tokens.token_type_ids[row], targets
+
+
+class LengthGroupedSampler(Sampler):
+    """Random batches of rows of similar lengths, for training.
+
+    Each epoch draws a new permutation, sorts every stretch of 50 batches by length, cuts it into
+    batches and shuffles these. Every row comes once an epoch.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n,)
+    batch_size : int
+    generator : torch.Generator
+        Source of the permutations; its state moves on from epoch to epoch.
+    """
+
+    def __init__(self, lengths, batch_size, generator):
+        self.lengths, self.batch_size, self.generator = lengths, batch_size, generator
+
+    def __len__(self):
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __iter__(self):
+        order = torch.randperm(len(self.lengths), generator=self.generator).numpy()
+        stretch = self.batch_size * _GROUP
+        batches = []
+        for start in range(0, len(order), stretch):
+            group = order[start : start + stretch]
+            group = group[np.argsort(-self.lengths[group], kind="stable")]
+            batches += [group[i : i + self.batch_size] for i in range(0, len(group), self.batch_size)]
+        for i in torch.randperm(len(batches), generator=self.generator).tolist():
+            yield batches[i].tolist()
+
+
+class TokenBudgetSampler(Sampler):
+    """Batches from the longest rows to the shortest, each of at most `max_tokens` padded tokens, for prediction.
+
+    The longest come first, so that a lack of memory shows at once. A row longer than the budget
+    gets a batch of its own.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n,)
+    max_tokens : int
+        Most tokens of a batch, padding included.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n,)
+        The rows in the order in which the batches hold them.
+    """
+
+    def __init__(self, lengths, max_tokens):
+        self.order = np.argsort(-lengths, kind="stable")
+        self._bounds = [0]
+        while self._bounds[-1] < len(lengths):
+            longest = lengths[self.order[self._bounds[-1]]]
+            self._bounds.append(min(self._bounds[-1] + max(1, max_tokens // longest), len(lengths)))
+
+    def __len__(self):
+        return len(self._bounds) - 1
+
+    def __iter__(self):
+        for start, stop in zip(self._bounds, self._bounds[1:], strict=False):
+            yield self.order[start:stop].tolist()
+
+
+def pad_collate(rows, pad_token_id):
+    """A list of dataset rows to a batch as wide as its longest row.
+
+    Returns
+    -------
+    inputs : dict of torch.Tensor of shape (B, T), int64
+        ``input_ids``, ``attention_mask`` (0 on padding) and ``token_type_ids``.
+    targets : dict of torch.Tensor
+        ``y`` of shape (B,) or (B, num_labels) and ``w`` of shape (B,); empty for prediction.
+    """
+    ids, types, targets = zip(*rows, strict=True)
+    lengths = np.array([len(row) for row in ids])
+    filled = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+    inputs = {
+        "input_ids": _pad(ids, filled, pad_token_id),
+        "attention_mask": torch.from_numpy(filled.astype(np.int64)),
+        "token_type_ids": _pad(types, filled, 0),
+    }
+    return inputs, {name: torch.as_tensor(np.stack([row[name] for row in targets])) for name in targets[0]}
+
+
+def _pad(rows, filled, value):
+    padded = np.full(filled.shape, value, dtype=np.int64)
+    padded[filled] = np.concatenate(rows)
+    return torch.from_numpy(padded)

@@ -1,0 +1,85 @@
+"""Where and how precisely to compute, and whose random numbers: "auto" becomes a device and a precision.
+
+A leaf: all that this package asks of the hardware is asked here.
+"""
+
+import threading
+from contextlib import contextmanager
+
+import torch
+
+_MIN_CUDA_BF16 = (8, 0)  # compute capability of the first GPUs with bfloat16 arithmetic
+_CPU_BF16 = ("avx512_bf16", "amx_bf16")
+# torch's random state exists once per process, and dropout takes no generator of its own: fits in
+# several threads must take turns, or they would draw from each other's streams.
+_RANDOM_STATE_LOCK = threading.RLock()
+
+
+def resolve_device(device):
+    """`device` as a torch.device; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the device is unknown or not there.
+    """
+    if device == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={str(device)!r} cannot be used here ({str(error).splitlines()[0]}). "
+            "Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass 'auto' to take the best device there is."
+        ) from error
+    return resolved
+
+
+def resolve_precision(precision, device):
+    """The name of the floating point format for `device`; "auto" takes bfloat16 where the hardware has it.
+
+    Raises
+    ------
+    ValueError
+        If the device cannot compute in this precision.
+    """
+    if precision == "auto":
+        return "bfloat16" if _has_bfloat16(device) else "float32"
+    if precision == "float16" and device.type != "cuda":
+        raise ValueError(
+            f"precision='float16' needs a CUDA device, got device='{device}'. Pass precision='auto', 'bfloat16' or 'float32'."
+        )
+    if precision == "float64" and device.type == "mps":
+        raise ValueError("precision='float64' is not available on MPS. Pass device='cpu', or precision='float32'.")
+    return precision
+
+
+def _has_bfloat16(device):
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= _MIN_CUDA_BF16
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name, False) for name in _CPU_BF16)
+    return False
+
+
+@contextmanager
+def seeded(seed, device):
+    """Seed torch for one fit on `device`, one fit at a time, and give the caller's random state back."""
+    cuda = [device] if device.type == "cuda" else []
+    with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
+        mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
+        # torch.manual_seed would reseed all of the caller's devices, not only the one used.
+        torch.default_generator.manual_seed(seed)
+        for used in cuda:
+            with torch.cuda.device(used):
+                torch.cuda.manual_seed(seed)
+        if mps_state is not None:
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            if mps_state is not None:
+                torch.mps.set_rng_state(mps_state)

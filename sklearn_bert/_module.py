@@ -1,0 +1,223 @@
+"""The PyTorch module: encoder, pooling, dropout and head give logits; the losses by problem type.
+
+A leaf: torch and transformers only. For a BERT config the module equals
+``transformers.BertForSequenceClassification`` in logits, losses, outputs and state dict.
+"""
+
+import inspect
+from contextlib import contextmanager
+from copy import deepcopy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+
+def regression_loss(logits, labels, reduction="mean"):
+    """Squared error; a row's loss is the mean over its outputs."""
+    # A label per logit: (B,) against (B, 1) would broadcast to (B, B).
+    losses = F.mse_loss(logits, labels.to(logits.dtype).view_as(logits), reduction="none").mean(dim=1)
+    return losses.mean() if reduction == "mean" else losses
+
+
+def single_label_loss(logits, labels, reduction="mean"):
+    """Cross entropy."""
+    return F.cross_entropy(logits, labels.long().view(-1), reduction=reduction)
+
+
+def multi_label_loss(logits, labels, reduction="mean"):
+    """Binary cross entropy from logits; a row's loss is the mean over its labels."""
+    losses = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none").mean(dim=1)
+    return losses.mean() if reduction == "mean" else losses
+
+
+LOSSES = {
+    "regression": regression_loss,
+    "single_label_classification": single_label_loss,
+    "multi_label_classification": multi_label_loss,
+}
+
+
+class BertModule(nn.Module):
+    """A sequence classifier over a transformers encoder.
+
+    Parameters
+    ----------
+    config : transformers.PreTrainedConfig
+        The encoder's config; its `num_labels` and `problem_type` describe the head. It is copied.
+    encoder : torch.nn.Module, optional
+        A pretrained encoder made from such a config. None: a new one with random weights.
+    pooling : {"pooler", "cls", "mean"}, default="pooler"
+        What stands for the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
+        hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
+    hidden_layer_sizes : sequence of int, default=()
+        Widths of GELU layers between the pooled output and the last linear layer.
+    dropout : float, optional
+        Dropout probability before each layer of the head. None: the config's `classifier_dropout`,
+        or its `hidden_dropout_prob` if that is None.
+
+    Attributes
+    ----------
+    bert : torch.nn.Module
+        The encoder.
+    classifier : torch.nn.Linear
+        The last layer, (hidden_size, num_labels).
+    """
+
+    def __init__(self, config, *, encoder=None, pooling="pooler", hidden_layer_sizes=(), dropout=None):
+        super().__init__()
+        self.config = deepcopy(config) if encoder is None else encoder.config
+        self.bert = AutoModel.from_config(self.config) if encoder is None else encoder
+        self.pooling = pooling
+        self.pooler = None
+        if pooling == "pooler" and getattr(self.bert, "pooler", None) is None:
+            self.pooler = self._new_linear(config.hidden_size, config.hidden_size)
+        elif pooling != "pooler" and getattr(self.bert, "pooler", None) is not None:
+            self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
+        sizes = [config.hidden_size, *hidden_layer_sizes]
+        self.hidden = nn.ModuleList(self._new_linear(*pair) for pair in zip(sizes, sizes[1:], strict=False))
+        self.dropout = nn.Dropout(_head_dropout(config) if dropout is None else dropout)
+        self.classifier = self._new_linear(sizes[-1], config.num_labels)
+        parameters = inspect.signature(self.bert.forward).parameters
+        self._encoder_arguments = frozenset(parameters)
+        self.to(self.bert.dtype)
+
+    def forward(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        token_type_ids=None,
+        position_ids=None,
+        head_mask=None,
+        inputs_embeds=None,
+        labels=None,
+        output_attentions=None,
+        output_hidden_states=None,
+        return_dict=None,
+    ):
+        """Logits and, with labels, the loss.
+
+        Parameters
+        ----------
+        input_ids : torch.Tensor of shape (B, T), optional
+            Token ids. Either these or `inputs_embeds`.
+        attention_mask : torch.Tensor of shape (B, T), optional
+            0 on padding, which is ignored; 1 elsewhere.
+        token_type_ids : torch.Tensor of shape (B, T), optional
+            0 in the first text, 1 in the second one of a pair.
+        position_ids : torch.Tensor of shape (B, T), optional
+        head_mask : torch.Tensor of shape (n_layers, n_heads), optional
+            Factor of each attention head's contribution: 1 keeps it, 0 removes it.
+        inputs_embeds : torch.Tensor of shape (B, T, hidden_size), optional
+            Word embeddings instead of `input_ids`.
+        labels : torch.Tensor of shape (B,) or (B, num_labels), optional
+        output_attentions, output_hidden_states, return_dict : bool, optional
+            None: the config's. Attentions need a config with ``attn_implementation="eager"``.
+
+        Returns
+        -------
+        output : SequenceClassifierOutput, or tuple if `return_dict` is False
+            ``(loss, logits, hidden_states, attentions)``, the tuple without the absent parts.
+
+        Raises
+        ------
+        ValueError
+            If both or neither of `input_ids` and `inputs_embeds` are given, the encoder does not
+            take an argument, or `head_mask` has another shape.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError(
+                f"Got {'neither' if input_ids is None else 'both'} of input_ids and inputs_embeds. Expected exactly one."
+            )
+        given = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+            "position_ids": position_ids,
+            "inputs_embeds": inputs_embeds,
+        }
+        flags = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
+        encoder_inputs = {k: v for k, v in given.items() if v is not None and k in self._encoder_arguments}
+        flags = {k: v for k, v in flags.items() if v is not None}
+        with self._masked_heads(head_mask):
+            outputs = self.bert(**encoder_inputs, **flags, return_dict=True)
+        pooled = self._pool(outputs, attention_mask)  # (B, H)
+        for layer in self.hidden:
+            pooled = F.gelu(layer(self.dropout(pooled)))
+        logits = self.classifier(self.dropout(pooled))  # (B, num_labels)
+        output = SequenceClassifierOutput(
+            loss=None if labels is None else LOSSES[self._problem_type(labels)](logits, labels),
+            logits=logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+        as_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if as_dict else output.to_tuple()
+
+    def _pool(self, outputs, attention_mask):
+        """The encoder's outputs to one vector per text, (B, H)."""
+        states = outputs.last_hidden_state  # (B, T, H)
+        if self.pooling == "mean":
+            if attention_mask is None:
+                return states.mean(dim=1)
+            weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, T, 1)
+            return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        if self.pooling == "cls":
+            return states[:, 0]
+        return outputs.pooler_output if self.pooler is None else torch.tanh(self.pooler(states[:, 0]))
+
+    def _problem_type(self, labels):
+        """The config's or, without touching the config, what number and dtype of the labels imply."""
+        if self.config.problem_type is not None:
+            return self.config.problem_type
+        if self.config.num_labels == 1:
+            return "regression"
+        integer = labels.dtype in (torch.long, torch.int)
+        return "single_label_classification" if integer else "multi_label_classification"
+
+    @contextmanager
+    def _masked_heads(self, head_mask):
+        """Scale each head's part of what the attention layers mix; transformers 5 has no such argument."""
+        if head_mask is None:
+            yield
+            return
+        config = self.config
+        expected = (config.num_hidden_layers, config.num_attention_heads)
+        if tuple(head_mask.shape) != expected:
+            raise ValueError(f"head_mask has shape {tuple(head_mask.shape)}, expected (n_layers, n_heads) = {expected}.")
+        if config.model_type != "bert":
+            raise ValueError(f"head_mask needs a BERT encoder, got one of type {config.model_type!r}. Pass head_mask=None.")
+
+        def scale(factors):
+            def hook(_, args):
+                context = args[0]  # (B, T, H), the heads side by side
+                heads = context.unflatten(-1, (len(factors), -1)) * factors.to(context).unsqueeze(-1)
+                return (heads.flatten(-2), *args[1:])
+
+            return hook
+
+        layers = self.bert.encoder.layer
+        handles = [
+            layer.attention.output.register_forward_pre_hook(scale(factors))
+            for layer, factors in zip(layers, head_mask, strict=True)
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _new_linear(self, n_in, n_out):
+        """A linear layer with BERT's initial weights."""
+        layer = nn.Linear(n_in, n_out)
+        nn.init.normal_(layer.weight, std=getattr(self.config, "initializer_range", 0.02))
+        nn.init.zeros_(layer.bias)
+        return layer
+
+
+def _head_dropout(config):
+    """The config's dropout probability before the head; encoder families name it differently."""
+    names = ("classifier_dropout", "seq_classif_dropout", "hidden_dropout_prob")
+    return next((p for p in (getattr(config, name, None) for name in names) if p is not None), 0.0)

