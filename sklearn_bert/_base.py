@@ -168,11 +168,11 @@ class BaseBertEstimator(BaseEstimator):
         columns = check_texts(X)
         if reset:
             vars(self).pop("n_features_in_", None)  # a list has none, and validate_data leaves an earlier one
-        if reset or getattr(X, "ndim", 1) == 2:
-            validate_data(self, X=X, skip_check_array=True, reset=reset)
-        if reset:
             self._n_columns = len(columns)
-        elif len(columns) != self._n_columns:
+        # Names are compared where both have them: the same texts are welcome in any other container.
+        if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
+            validate_data(self, X=X, skip_check_array=True, reset=reset)
+        if len(columns) != self._n_columns:
             raise ValueError(
                 f"X has {len(columns)} text column(s), but {type(self).__name__} was fitted with {self._n_columns}. "
                 "Pass the same columns as in fit."
@@ -227,8 +227,8 @@ class BaseBertEstimator(BaseEstimator):
 def _warn_if_truncated(report):
     if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
         warnings.warn(
-            f"{report.n_truncated} of {report.n_rows} texts are longer than max_length={report.max_length} tokens and were "
-            f"cut; the longest has {report.longest}. Raise max_length if the model can take more (None is its own "
+            f"{report.n_truncated} of {report.n_rows} texts are longer than max_length={report.max_length} tokens and "
+            f"were cut; the longest has {report.longest}. Raise max_length if the model can take more (None is its own "
             "limit). The attribute truncation_ has the figures.",
             UserWarning,
             stacklevel=5,

@@ -4,6 +4,8 @@ A batch is as wide as its longest row, so rows of similar lengths belong togethe
 padding would about double the work on short texts. A leaf: torch and arrays, no estimators.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
@@ -96,7 +98,7 @@ class TokenBudgetSampler(Sampler):
         return len(self._bounds) - 1
 
     def __iter__(self):
-        for start, stop in zip(self._bounds, self._bounds[1:], strict=False):
+        for start, stop in pairwise(self._bounds):
             yield self.order[start:stop].tolist()
 
 

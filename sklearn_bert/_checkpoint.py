@@ -90,8 +90,9 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
     has_masked_form = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
     if config.is_encoder_decoder or getattr(config, "is_decoder", False) or not has_masked_form:
         raise ValueError(
-            f"{str(folder)!r} holds a model of type {config.model_type!r}, an encoder-decoder or causal model. Expected "
-            "a bidirectional encoder such as BERT. Choose an encoder checkpoint, for example 'google-bert/bert-base-uncased'."
+            f"{str(folder)!r} holds a model of type {config.model_type!r}, an encoder-decoder or causal model. "
+            "Expected a bidirectional encoder such as BERT. Choose an encoder checkpoint, for example "
+            "'google-bert/bert-base-uncased'."
         )
     for names, probability in ((_DROPOUT, dropout), (_ATTENTION_DROPOUT, attention_dropout)):
         for name in names:
@@ -124,7 +125,9 @@ def load_tokenizer(folder, config):
             "embeddings. Use the tokenizer that the encoder was trained with."
         )
     if tokenizer.pad_token_id is None:
-        raise ValueError(f"The tokenizer in {str(folder)!r} has no padding token. Set tokenizer.pad_token and save it again.")
+        raise ValueError(
+            f"The tokenizer in {str(folder)!r} has no padding token. Set tokenizer.pad_token and save it again."
+        )
     return tokenizer
 
 
@@ -167,8 +170,8 @@ def _snapshot(model, revision, *, local_files_only):
             return folder
     except HFValidationError as error:
         raise OSError(
-            f"model={model!r} is neither a folder nor a valid hub id. Expected a folder with a checkpoint, or an id of the "
-            "form 'name' or 'organisation/name'. Check the spelling."
+            f"model={model!r} is neither a folder nor a valid hub id. Expected a folder with a checkpoint, or an id of "
+            "the form 'name' or 'organisation/name'. Check the spelling."
         ) from error
     except Exception as error:  # offline, not found, gated, disk full: the hub's client has many kinds
         if local_files_only:

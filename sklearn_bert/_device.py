@@ -49,7 +49,8 @@ def resolve_precision(precision, device):
         return "bfloat16" if _has_bfloat16(device) else "float32"
     if precision == "float16" and device.type != "cuda":
         raise ValueError(
-            f"precision='float16' needs a CUDA device, got device='{device}'. Pass precision='auto', 'bfloat16' or 'float32'."
+            f"precision='float16' needs a CUDA device, got device='{device}'. "
+            "Pass precision='auto', 'bfloat16' or 'float32'."
         )
     if precision == "float64" and device.type == "mps":
         raise ValueError("precision='float64' is not available on MPS. Pass device='cpu', or precision='float32'.")

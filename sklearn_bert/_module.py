@@ -7,6 +7,7 @@ A leaf: torch and transformers only. For a BERT config the module equals
 import inspect
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -77,11 +78,10 @@ class BertModule(nn.Module):
         elif pooling != "pooler" and getattr(self.bert, "pooler", None) is not None:
             self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
         sizes = [config.hidden_size, *hidden_layer_sizes]
-        self.hidden = nn.ModuleList(self._new_linear(*pair) for pair in zip(sizes, sizes[1:], strict=False))
+        self.hidden = nn.ModuleList(self._new_linear(*pair) for pair in pairwise(sizes))
         self.dropout = nn.Dropout(_head_dropout(config) if dropout is None else dropout)
         self.classifier = self._new_linear(sizes[-1], config.num_labels)
-        parameters = inspect.signature(self.bert.forward).parameters
-        self._encoder_arguments = frozenset(parameters)
+        self._encoder_arguments = frozenset(inspect.signature(self.bert.forward).parameters)
         self.to(self.bert.dtype)
 
     def forward(
@@ -114,7 +114,7 @@ class BertModule(nn.Module):
             Word embeddings instead of `input_ids`.
         labels : torch.Tensor of shape (B,) or (B, num_labels), optional
         output_attentions, output_hidden_states, return_dict : bool, optional
-            None: the config's. Attentions need a config with ``attn_implementation="eager"``.
+            None: the config's. Attentions take transformers' eager implementation, which is slower.
 
         Returns
         -------
@@ -129,7 +129,8 @@ class BertModule(nn.Module):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError(
-                f"Got {'neither' if input_ids is None else 'both'} of input_ids and inputs_embeds. Expected exactly one."
+                f"Got {'neither' if input_ids is None else 'both'} of input_ids and inputs_embeds. "
+                "Expected exactly one."
             )
         given = {
             "input_ids": input_ids,
@@ -141,7 +142,7 @@ class BertModule(nn.Module):
         flags = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         encoder_inputs = {k: v for k, v in given.items() if v is not None and k in self._encoder_arguments}
         flags = {k: v for k, v in flags.items() if v is not None}
-        with self._masked_heads(head_mask):
+        with self._masked_heads(head_mask), self._eager_attention(output_attentions):
             outputs = self.bert(**encoder_inputs, **flags, return_dict=True)
         pooled = self._pool(outputs, attention_mask)  # (B, H)
         for layer in self.hidden:
@@ -186,9 +187,13 @@ class BertModule(nn.Module):
         config = self.config
         expected = (config.num_hidden_layers, config.num_attention_heads)
         if tuple(head_mask.shape) != expected:
-            raise ValueError(f"head_mask has shape {tuple(head_mask.shape)}, expected (n_layers, n_heads) = {expected}.")
+            raise ValueError(
+                f"head_mask has shape {tuple(head_mask.shape)}, expected (n_layers, n_heads) = {expected}."
+            )
         if config.model_type != "bert":
-            raise ValueError(f"head_mask needs a BERT encoder, got one of type {config.model_type!r}. Pass head_mask=None.")
+            raise ValueError(
+                f"head_mask needs a BERT encoder, got one of type {config.model_type!r}. Pass head_mask=None."
+            )
 
         def scale(factors):
             def hook(_, args):
@@ -208,6 +213,20 @@ class BertModule(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
+
+    @contextmanager
+    def _eager_attention(self, output_attentions):
+        """Attention weights exist in the eager implementation only: switch to it for one call."""
+        wanted = self.config.output_attentions if output_attentions is None else output_attentions
+        usual = self.bert.config._attn_implementation
+        if not wanted or usual == "eager":
+            yield
+            return
+        self.bert.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            self.bert.set_attn_implementation(usual)
 
     def _new_linear(self, n_in, n_out):
         """A linear layer with BERT's initial weights."""

@@ -15,14 +15,14 @@ A target is fitted on a checked y and its sample weights. It then knows
 ========================== ====================================================================
 """
 
-import warnings
-
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.utils import assert_all_finite, compute_class_weight
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
+from ._missing import is_missing
+
+_FINITE = "Expected a finite value in every row; drop the rows without one."
 _CURES = {
     "continuous": "A classifier expects discrete classes; for numbers use BertRegressor.",
     "continuous-multioutput": (
@@ -82,15 +82,10 @@ class MultiLabelTarget:
     problem_type = "multi_label_classification"
 
     def __init__(self, y, sample_weight, class_weight=None):
-        if not np.isin(y, (0, 1)).all():
-            values = np.unique(y)[:5].tolist()
-            raise ValueError(
-                f"A multi-label y must hold 0 and 1 only, got values such as {values}. {_CURES['multiclass-multioutput']}"
-            )
         if class_weight is not None:
             raise ValueError(
-                f"class_weight={class_weight!r} applies to one label per row, but y has {y.shape[1]} columns of 0 and 1. "
-                "Pass class_weight=None, and weigh rows through sample_weight."
+                f"class_weight={class_weight!r} applies to one label per row, but y has {y.shape[1]} columns of 0 "
+                "and 1. Pass class_weight=None, and weigh rows through sample_weight."
             )
         self.num_labels = y.shape[1]
         self.classes = np.arange(self.num_labels)
@@ -129,10 +124,7 @@ class RegressionTarget:
         self.mean, self.scale = np.zeros(self.num_labels), np.ones(self.num_labels)
         if scale:
             self.mean = np.average(columns, axis=0, weights=sample_weight)
-            spread = np.sqrt(np.average((columns - self.mean) ** 2, axis=0, weights=sample_weight))
-            # A constant column has a spread of rounding errors only; dividing by it would blow them up.
-            constant = spread <= 10 * np.finfo(np.float64).eps * np.abs(self.mean)
-            self.scale = np.where(constant, 1.0, spread)
+            self.scale = _spread(columns - self.mean, np.abs(self.mean), sample_weight)
 
     def encode(self, y):
         """Standardised y, shape (n, K) float64."""
@@ -149,7 +141,7 @@ class RegressionTarget:
 
 
 def check_classification_y(y):
-    """(y, kind of target): a dense ndarray and the class that handles it.
+    """(y, class of target): y as a dense ndarray and the target that handles it.
 
     Raises
     ------
@@ -159,12 +151,11 @@ def check_classification_y(y):
     """
     values = _check_y(y, "BertClassifier")
     kind = _type_of_target(values)
-    if kind == "multilabel-indicator":
-        return values, MultiLabelTarget
-    if kind in ("binary", "multiclass") and values.ndim == 1:
-        return values, SingleLabelTarget
-    kind = kind if kind in _CURES else "multiclass-multioutput"
-    raise ValueError(f"Unknown label type: {kind}, from a y of dtype {values.dtype}, shape {values.shape}. {_CURES[kind]}")
+    if kind in _TARGETS:
+        return values, _TARGETS[kind]
+    raise ValueError(
+        f"Unknown label type: {kind}, from a y of dtype {values.dtype}, shape {values.shape}. {_CURES[kind]}"
+    )
 
 
 def check_regression_y(y):
@@ -177,9 +168,9 @@ def check_regression_y(y):
     """
     is_category = "category" in map(str, _column_dtypes(y))
     values = _check_y(y, "BertRegressor")
-    if values.dtype.kind == "O" and all(isinstance(v, (int, float, np.number)) for v in values.flat):
+    if values.dtype.kind == "O" and all(isinstance(value, (int, float, np.number)) for value in values.flat):
         values = values.astype(np.float64)
-        assert_all_finite(values, input_name="y")
+        _check_finite(values)
     if is_category or values.dtype.kind not in "biuf":
         kind = "category" if is_category else values.dtype
         raise ValueError(
@@ -189,18 +180,52 @@ def check_regression_y(y):
     return values.astype(np.float64), RegressionTarget
 
 
+_TARGETS = {"multiclass": SingleLabelTarget, "multilabel-indicator": MultiLabelTarget}
+
+
+def _type_of_target(values):
+    """scikit-learn's name for the kind of y, from shape and dtype; "multiclass" includes two classes.
+
+    Its own function of this name casts floats, guesses from the first object and takes any two
+    integers in 2-D for indicators.
+    """
+    kind = values.dtype.kind
+    if kind == "O" and all(isinstance(value, str) for value in values.flat):
+        kind = "U"
+    if kind not in "biufU":
+        return "unknown"
+    fractional = kind == "f" and bool((values != np.floor(values)).any())
+    if values.ndim == 1:
+        return "continuous" if fractional else "multiclass"
+    if kind != "U" and np.isin(values, (0, 1)).all():
+        return "multilabel-indicator"
+    return "continuous-multioutput" if fractional else "multiclass-multioutput"
+
+
 def _check_y(y, estimator_name):
     """y as a dense ndarray without missing values, 1-D or with at least two columns."""
     if y is None:
-        raise ValueError(f"{estimator_name} requires y to be passed, but the target y is None")
+        raise ValueError(
+            f"{estimator_name} requires y to be passed, but the target y is None. Pass one value per row of X."
+        )
     values = _to_ndarray(y)
     if values.ndim not in (1, 2) or values.size == 0:
-        raise ValueError(f"y should be a 1d or 2d array with at least one value, got an array of shape {values.shape}.")
+        raise ValueError(
+            f"y should be a 1d or 2d array with at least one value, got a {type(y).__name__} of shape {values.shape}. "
+            "Pass a list or an array with one value or one row of values per row of X."
+        )
     if values.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported in y, got an array of dtype {values.dtype}.")
+        raise ValueError(f"Complex data not supported in y, got an array of dtype {values.dtype}. Pass y.real instead.")
     if values.dtype.kind in "biuf":
-        assert_all_finite(values, input_name="y")
+        _check_finite(values)
     return column_or_1d(values, warn=True) if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _check_finite(values):
+    try:
+        assert_all_finite(values, input_name="y")
+    except ValueError as error:
+        raise ValueError(f"{str(error).splitlines()[0]} {_FINITE}") from None
 
 
 def _to_ndarray(y):
@@ -210,32 +235,36 @@ def _to_ndarray(y):
         values = np.asarray(y)
     except ValueError:  # rows of different lengths
         values = np.fromiter(y, dtype=object)
-    if values.dtype.kind not in "OT":
-        return values
-    values = values.astype(object)  # numpy's StringDType is unknown to scikit-learn
-    if any(_is_missing(value) for value in values.flat):
-        raise ValueError("Input y contains NaN. Expected a value in every row; drop the rows without one.")
+    if values.dtype.kind == "T":
+        values = values.astype(object)  # numpy's StringDType is unknown to scikit-learn
+    if values.dtype.kind == "U" and isinstance(y, (list, tuple)):
+        values = _undo_stringification(y, values)
+    if np.ma.is_masked(y) or (values.dtype.kind == "O" and any(is_missing(value) for value in values.flat)):
+        raise ValueError(f"Input y contains NaN. {_FINITE}")
     dtypes = _column_dtypes(y)
-    if dtypes and all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):
-        values = np.array(values.tolist())  # mixed or nullable numeric columns: numpy finds their plain dtype
+    if values.dtype.kind == "O" and dtypes and all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):
+        return np.array(values.tolist())  # mixed or nullable numeric columns: numpy finds their plain dtype
     return values
 
 
+def _undo_stringification(y, strings):
+    """numpy writes [1, "a", nan] as three str; show the values as they were if not all are str."""
+    objects = np.array(y, dtype=object)
+    return strings if all(isinstance(value, str) for value in objects.flat) else objects
+
+
 def _column_dtypes(y):
-    """The dtypes of a pandas Series (one) or DataFrame; none for anything else."""
-    dtypes = getattr(y, "dtypes", [])
+    """The dtypes of a pandas DataFrame; the one dtype of a Series or array; none for a list."""
+    dtypes = getattr(y, "dtypes", None)
+    dtypes = getattr(y, "dtype", []) if dtypes is None else dtypes
     return list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]
 
 
-def _is_missing(value):
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-
-
-def _type_of_target(values):
-    with warnings.catch_warnings():
-        # Many classes among few rows are usual in text; scikit-learn would suspect a regression.
-        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
-        try:
-            return type_of_target(values, input_name="y")
-        except ValueError:  # sequences of sequences
-            return "unknown"
+def _spread(deviations, size, sample_weight):
+    """Weighted standard deviation of each column, (K,); 1 for a constant one."""
+    largest = np.abs(deviations).max(axis=0)
+    # A constant column deviates by rounding errors only; dividing by these would blow them up.
+    constant = largest <= 10 * np.finfo(np.float64).eps * size
+    unit = np.where(constant, 1.0, largest)  # squares of numbers up to 1 neither overflow nor vanish
+    spread = unit * np.sqrt(np.average((deviations / unit) ** 2, axis=0, weights=sample_weight))
+    return np.where(constant, 1.0, spread)

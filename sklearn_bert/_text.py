@@ -4,7 +4,7 @@ A leaf: it knows containers (by what they can do, so pandas and polars need not 
 tokenizers and not estimators.
 """
 
-from math import isnan
+from ._missing import is_missing
 
 _EXPECTED = (
     "Expected the texts as a list of str, a 1-D array, a Series, or a DataFrame or 2-D array with one "
@@ -36,25 +36,28 @@ def check_texts(X):
     columns = tuple(_to_str_list(column) for column in _split_columns(X))
     if not columns[0]:
         raise ValueError(
-            "Found array with 0 sample(s) while a minimum of 1 is required: X holds no texts. " + _EXPECTED
+            "Found array with 0 sample(s) while a minimum of 1 is required: X holds no texts. "
+            + _EXPECTED
+            + " Check how they were selected."
         )
     return columns
 
 
 def _split_columns(X):
     """One or two 1-D containers."""
-    if isinstance(X, (str, bytes)) or not hasattr(X, "__len__") or getattr(X, "shape", None) == ():
+    if isinstance(X, (str, bytes)):
+        raise ValueError(f"X is one {type(X).__name__}, not a collection of texts. {_EXPECTED} Wrap it in a list: [X].")
+    if isinstance(X, (dict, set, frozenset)) or not hasattr(X, "__len__") or getattr(X, "shape", None) == ():
         raise ValueError(
-            f"X is one {type(X).__name__}, not a collection of texts. {_EXPECTED} Wrap a single text in a list: [text]."
+            f"X is of type {type(X).__name__}, not a sequence of texts. {_EXPECTED} Collect the texts first, for "
+            "example with list(X)."
         )
-    if isinstance(X, (dict, set, frozenset)):
-        raise ValueError(f"X is a {type(X).__name__}, not a sequence of texts. {_EXPECTED}")
     if hasattr(X, "columns"):
         _check_n_columns(len(X.columns))
         return [X.iloc[:, j] if hasattr(X, "iloc") else X[X.columns[j]] for j in range(len(X.columns))]
     if getattr(X, "ndim", 1) > 1:
         if X.ndim > 2:
-            raise ValueError(f"X has {X.ndim} dimensions. {_EXPECTED}")
+            raise ValueError(f"X has {X.ndim} dimensions. {_EXPECTED} Reshape it to one row per text or pair.")
         _check_n_columns(X.shape[1])
         return list(X.T)
     if isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], tuple):
@@ -63,14 +66,14 @@ def _split_columns(X):
 
 
 def _pairs_columns(X):
-    sizes = [len(row) if isinstance(row, tuple) else 1 for row in X]
-    odd = [i for i, size in enumerate(sizes) if size != sizes[0]]
+    size = len(X[0])
+    odd = [i for i, row in enumerate(X) if not isinstance(row, tuple) or len(row) != size]
     if odd:
         raise ValueError(
-            f"X mixes rows of {sizes[0]} and of other numbers of texts ({_rows(odd)}). "
-            "Give every row the same number: all single texts, or all (first, second) tuples."
+            f"X begins with a tuple of {size}, but not all rows are such tuples: see {_rows(odd)}. "
+            "Give every row the same number of texts: all single texts, or all (first, second) tuples."
         )
-    _check_n_columns(sizes[0])
+    _check_n_columns(size)
     return list(zip(*X, strict=True))
 
 
@@ -92,17 +95,17 @@ def _to_str_list(column):
         texts = list(column)
     if set(map(type, texts)) - {str}:
         _check_rows_are_text(texts)
-        texts = [str(text) for text in texts]  # subclasses such as numpy.str_
+        texts = [str.__str__(text) for text in texts]  # subclasses such as numpy.str_, an Enum's value
     _check_encodable(texts)
     return texts
 
 
 def _check_rows_are_text(texts):
-    missing = [i for i, text in enumerate(texts) if _is_missing(text)]
+    missing = [i for i, text in enumerate(texts) if is_missing(text)]
     if missing:
         raise ValueError(
             f"Input X contains NaN: no text (None, NaN or NA) at {_rows(missing)}. Expected a str in every row. "
-            "Drop these rows, or fill them, for example with X.fillna('')."
+            "Drop these rows, or fill them with ''."
         )
     odd = [i for i, text in enumerate(texts) if not isinstance(text, str)]
     if odd:
@@ -110,6 +113,7 @@ def _check_rows_are_text(texts):
         cure = {
             "bytes": "Decode them, for example with text.decode('utf-8').",
             "list": "Join the tokens to one str, or pass sentence pairs as (first, second) tuples.",
+            "tuple": "Pass sentence pairs as a list in which every row is a (first, second) tuple.",
         }.get(kind, "Convert them, for example with str(value), if the digits or names are the text.")
         raise ValueError(f"X holds values of type {kind} at {_rows(odd)}. Expected a str in every row. {cure}")
 
@@ -131,10 +135,6 @@ def _is_encodable(text):
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_missing(value):
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))
 
 
 def _rows(indices):

@@ -99,7 +99,7 @@ def run_trainer(task, train, scored, seed):
     def rows(texts, labels=None):
         encoded = tokenizer(*texts.to_numpy().T.tolist(), truncation=True, max_length=SETTINGS["max_length"])
         table = [{k: v[i] for k, v in encoded.items()} for i in range(len(texts))]
-        return table if labels is None else [row | {"labels": l} for row, l in zip(table, labels, strict=True)]
+        return table if labels is None else [row | {"labels": label} for row, label in zip(table, labels, strict=True)]
 
     transformers.set_seed(seed)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(

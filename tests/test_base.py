@@ -1,0 +1,346 @@
+import os
+import pickle
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from sklearn_bert import BertClassifier, BertRegressor
+from sklearn_bert._net import BertNet
+
+QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
+EXACT = QUICK | {"precision": "float64"}
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_bert, reviews):
+    """A float64 classifier, so that sums in another order differ by 1e-15 only."""
+    torch.set_num_threads(1)
+    return BertClassifier(tiny_bert, **EXACT).fit(*reviews)
+
+
+def weights_of(estimator):
+    return torch.cat([p.detach().flatten() for p in estimator.module_.parameters()])
+
+
+# -- the scikit-learn contract ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [BertClassifier, BertRegressor])
+def test_the_constructor_stores_and_clone_keeps_every_parameter(estimator, tiny_bert):
+    sizes = [3, 4]
+    original = estimator(tiny_bert, hidden_layer_sizes=sizes, learning_rate=3e-5, device=torch.device("cpu"))
+    assert original.hidden_layer_sizes is sizes
+    assert clone(original).get_params() == original.get_params()
+
+
+def test_predicting_before_fit_is_an_error(tiny_bert):
+    for method in ("predict", "predict_proba", "decision_function"):
+        with pytest.raises(NotFittedError):
+            getattr(BertClassifier(tiny_bert), method)(["text"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("model", 3, "an instance of 'str' or an instance of 'os.PathLike'"),
+        ("max_length", 0, "an int in the range [1, inf) or None"),
+        ("pooling", "max", "a str among {"),
+        ("dropout", 1.0, "a float in the range [0.0, 1.0) or None"),
+        ("attention_dropout", -0.1, "a float in the range [0.0, 1.0) or None"),
+        ("max_epochs", 0, "an int in the range [1, inf)"),
+        ("batch_size", 2.5, "an int in the range [1, inf)"),
+        ("learning_rate", 0.0, "a float in the range (0.0, inf)"),
+        ("weight_decay", -1.0, "a float in the range [0.0, inf)"),
+        ("warmup_fraction", 1.5, "a float in the range [0.0, 1.0]"),
+        ("max_grad_norm", 0.0, "a float in the range (0.0, inf) or None"),
+        ("precision", "int8", "a str among {"),
+        ("random_state", "seed", "an instance of 'numpy.random"),
+    ],
+)
+def test_a_bad_parameter_is_named_with_what_was_expected(tiny_bert, reviews, name, value, expected):
+    estimator = BertClassifier(tiny_bert).set_params(**{name: value})
+    with pytest.raises(ValueError, match=rf"The '{name}' parameter of BertClassifier must be .*Got") as raised:
+        estimator.fit(*reviews)
+    assert expected in str(raised.value) or expected.startswith("an instance")
+
+
+def test_texts_and_targets_of_different_length_are_an_error(tiny_bert):
+    with pytest.raises(ValueError, match=re.escape("inconsistent numbers of samples: [3, 2]")):
+        BertClassifier(tiny_bert).fit(["a", "b", "c"], [0, 1])
+
+
+def test_a_dataframe_gives_feature_names_and_a_list_takes_them_away_again(tiny_bert, reviews):
+    texts, y = reviews
+    estimator = BertClassifier(tiny_bert, **QUICK).fit(pd.DataFrame({"review": texts}), y)
+    assert (estimator.n_features_in_, list(estimator.feature_names_in_)) == (1, ["review"])
+    estimator.fit(texts, y)
+    assert not hasattr(estimator, "n_features_in_")
+    assert not hasattr(estimator, "feature_names_in_")
+
+
+def test_another_column_name_at_predict_is_an_error(tiny_bert, reviews):
+    texts, y = reviews
+    estimator = BertClassifier(tiny_bert, **QUICK).fit(pd.DataFrame({"review": texts}), y)
+    with pytest.raises(ValueError, match="The feature names should match those that were passed during fit"):
+        estimator.predict(pd.DataFrame({"summary": texts}))
+
+
+def test_another_number_of_text_columns_at_predict_is_an_error(fitted):
+    message = "X has 2 text column(s), but BertClassifier was fitted with 1. Pass the same columns as in fit."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fitted.predict([("one", "two")])
+
+
+# -- text in every form -------------------------------------------------------------------------------
+
+
+def test_all_forms_of_the_same_texts_give_identical_predictions(fitted, reviews):
+    texts, _ = reviews
+    expected = fitted.predict_proba(texts)
+    forms = [
+        tuple(texts),
+        np.array(texts),
+        np.array(texts, dtype=object),
+        np.array(texts, dtype=object).reshape(-1, 1),
+        pd.Series(texts),
+        pd.Series(texts, dtype="category"),
+        pd.Series(texts, dtype="string[pyarrow]", index=range(len(texts), 0, -1)),
+        pd.DataFrame({"review": texts}),
+        pl.Series(texts),
+        pl.DataFrame({"review": texts}),
+    ]
+    for form in forms:
+        np.testing.assert_array_equal(fitted.predict_proba(form), expected)
+
+
+def test_all_forms_of_the_same_pairs_give_identical_predictions(tiny_bert, reviews):
+    texts, y = reviews
+    pairs = list(zip(texts, reversed(texts), strict=True))
+    estimator = BertClassifier(tiny_bert, **EXACT).fit(pairs, y)
+    expected = estimator.predict_proba(pairs)
+    frame = pd.DataFrame(pairs, columns=["one", "two"])
+    for form in (frame, frame.to_numpy(), pl.from_pandas(frame), tuple(pairs)):
+        np.testing.assert_array_equal(estimator.predict_proba(form), expected)
+    assert np.abs(estimator.predict_proba([(b, a) for a, b in pairs]) - expected).max() > 1e-6
+
+
+def test_pairs_reach_the_encoder_as_two_segments(tiny_bert, reviews):
+    texts, y = reviews
+    pairs = list(zip(texts, texts, strict=True))
+    estimator = BertClassifier(tiny_bert, **EXACT).fit(pairs, y)
+    encoded = estimator.tokenizer_(*pairs[0], return_token_type_ids=True, return_tensors="pt")
+    with torch.inference_mode():
+        logits = estimator.module_(**encoded).logits
+    np.testing.assert_allclose(estimator.decision_function(pairs[:1]), logits[:, 1] - logits[:, 0], rtol=1e-9)
+
+
+def test_an_empty_string_is_a_text(fitted):
+    assert fitted.predict_proba(["", " "]).shape == (2, 2)
+
+
+# -- predictions do not depend on company ---------------------------------------------------------------
+
+
+def test_the_order_of_rows_the_batch_and_padding_do_not_matter(fitted, reviews):
+    texts = reviews[0] + ["it", "the soup and the service was very very very very good ! ! !"]
+    together = fitted.predict_proba(texts)
+    alone = np.concatenate([fitted.predict_proba([text]) for text in texts])
+    shuffled = np.random.default_rng(0).permutation(len(texts))
+    np.testing.assert_allclose(alone, together, atol=1e-9)
+    np.testing.assert_allclose(fitted.predict_proba([texts[i] for i in shuffled]), together[shuffled], atol=1e-9)
+
+
+def test_many_batches_of_prediction_give_what_one_gives(fitted, reviews):
+    one = fitted.predict_proba(reviews[0])
+    several = clone(fitted).set_params(batch_size=1, max_length=64)
+    several.__dict__.update({k: v for k, v in vars(fitted).items() if k.endswith("_") or k.startswith("_")})
+    several.net_ = pickle.loads(pickle.dumps(fitted.net_)).set_params(batch_size=1)
+    np.testing.assert_allclose(several.predict_proba(reviews[0]), one, atol=1e-9)
+
+
+def test_eight_threads_predict_what_one_does(fitted, reviews):
+    expected = fitted.predict_proba(reviews[0])
+    with ThreadPoolExecutor(8) as pool:
+        for probabilities in pool.map(fitted.predict_proba, [reviews[0]] * 16):
+            np.testing.assert_array_equal(probabilities, expected)
+
+
+# -- training -------------------------------------------------------------------------------------------
+
+
+def test_training_learns(tiny_bert, reviews):
+    estimator = BertClassifier(tiny_bert, **QUICK | {"max_epochs": 10}).fit(*reviews)
+    assert estimator.score(*reviews) > 0.95
+    assert len(estimator.loss_curve_) == estimator.n_iter_ == 10
+    assert estimator.loss_curve_[-1] < 0.5 * estimator.loss_curve_[0]
+
+
+@pytest.mark.parametrize("estimator", [BertClassifier, BertRegressor])
+def test_the_same_seed_gives_the_same_weights_whatever_the_callers_random_state(estimator, tiny_bert, reviews):
+    texts, labels = reviews
+    y = [float(label == "good") for label in labels] if estimator is BertRegressor else labels
+    weights = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - the global state is the subject
+        weights.append(weights_of(estimator(tiny_bert, **QUICK).fit(texts, y)))
+    assert torch.equal(*weights)
+
+
+def test_another_seed_gives_other_weights(tiny_bert, reviews):
+    first, second = (weights_of(BertClassifier(tiny_bert, **QUICK | {"random_state": s}).fit(*reviews)) for s in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_the_callers_random_state_is_untouched(tiny_bert, reviews):
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the subject
+    BertClassifier(tiny_bert, **QUICK).fit(*reviews).predict(reviews[0])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002 - the subject
+
+
+def test_fits_in_threads_give_what_fits_in_turn_give(tiny_bert, reviews):
+    estimator = BertClassifier(tiny_bert, **QUICK)
+    serial = weights_of(clone(estimator).fit(*reviews))
+    fits = joblib.Parallel(n_jobs=4, backend="threading")(
+        joblib.delayed(clone(estimator).fit)(*reviews) for _ in range(6)
+    )
+    assert all(torch.equal(weights_of(fit), serial) for fit in fits)
+
+
+def test_rows_of_zero_weight_are_as_good_as_absent(tiny_bert, reviews):
+    texts, y = reviews
+    extended = BertClassifier(tiny_bert, **QUICK).fit(
+        [*texts, "a", "b"], [*y, "third", "good"], [1.0] * len(y) + [0, 0]
+    )
+    assert list(extended.classes_) == ["bad", "good"]
+    assert torch.equal(weights_of(extended), weights_of(BertClassifier(tiny_bert, **QUICK).fit(texts, y)))
+
+
+def test_only_the_ratios_of_the_weights_matter(tiny_bert, reviews):
+    w = np.random.default_rng(0).uniform(1, 3, len(reviews[0]))
+    first, second = (BertClassifier(tiny_bert, **EXACT).fit(*reviews, sample_weight=s * w) for s in (1, 1000))
+    np.testing.assert_allclose(first.predict_proba(reviews[0]), second.predict_proba(reviews[0]), atol=1e-9)
+
+
+def test_a_weight_of_k_counts_as_k_copies_in_one_batch(tiny_bert, reviews):
+    texts, y = reviews
+    k = np.random.default_rng(0).integers(1, 4, len(y))
+    regime = EXACT | {"batch_size": 4096, "dropout": 0.0, "attention_dropout": 0.0, "max_epochs": 5}
+    weighted = BertClassifier(tiny_bert, **regime).fit(texts, y, sample_weight=k)
+    copied = BertClassifier(tiny_bert, **regime).fit(np.repeat(texts, k), np.repeat(y, k))
+    np.testing.assert_allclose(weighted.predict_proba(texts), copied.predict_proba(texts), atol=1e-9)
+
+
+def test_negative_and_all_zero_weights_are_errors(tiny_bert, reviews):
+    n = len(reviews[0])
+    with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
+        BertClassifier(tiny_bert).fit(*reviews, sample_weight=[-1.0] + [1.0] * (n - 1))
+    with pytest.raises(ValueError, match=r"(?i)sample weights? .*(non-zero|zero)"):
+        BertClassifier(tiny_bert).fit(*reviews, sample_weight=np.zeros(n))
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, MemoryError])
+def test_a_fit_that_fails_leaves_an_earlier_one_whole(tiny_bert, reviews, monkeypatch, failure):
+    texts, y = reviews
+    estimator = BertClassifier(tiny_bert, **QUICK).fit(pd.DataFrame({"review": texts}), y)
+    before, probabilities = dict(vars(estimator)), estimator.predict_proba(pd.DataFrame({"review": texts}))
+
+    def fail(*args, **kwargs):
+        raise failure
+
+    monkeypatch.setattr(BertNet, "train_step", fail)
+    with pytest.raises(failure):
+        estimator.fit(texts, [1, 2] * 24)
+    assert vars(estimator) == before
+    np.testing.assert_array_equal(estimator.predict_proba(pd.DataFrame({"review": texts})), probabilities)
+
+
+def test_a_first_fit_that_fails_leaves_the_estimator_unfitted(tiny_bert, reviews, monkeypatch):
+    def fail(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BertNet, "train_step", fail)
+    estimator = BertClassifier(tiny_bert, **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(*reviews)
+    with pytest.raises(NotFittedError):
+        estimator.predict(reviews[0])
+
+
+# -- long texts -----------------------------------------------------------------------------------------
+
+
+def test_truncation_is_reported_and_warned_about_once(tiny_bert):
+    texts, y = ["good " * 20, "bad", "very bad", "good"], ["good", "bad", "bad", "good"]
+    message = (
+        "1 of 4 texts are longer than max_length=6 tokens and were cut; the longest has 22. Raise max_length if the "
+        "model can take more (None is its own limit). The attribute truncation_ has the figures."
+    )
+    with pytest.warns(UserWarning, match=re.escape(message)) as caught:
+        report = BertClassifier(tiny_bert, max_length=6, **QUICK).fit(texts, y).truncation_
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert (report.n_rows, report.n_truncated, report.n_tokens_cut, report.longest) == (4, 1, 16, 22)
+
+
+def test_a_long_text_is_cut_at_the_models_own_limit_by_default(fitted):
+    assert fitted.truncation_.max_length == 64
+    np.testing.assert_array_equal(fitted.predict_proba(["good " * 1000]), fitted.predict_proba(["good " * 62]))
+
+
+# -- silence and cleanliness ------------------------------------------------------------------------------
+
+
+def test_nothing_is_printed_and_no_file_is_written(minilm, reviews, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    estimator = BertClassifier(minilm, max_epochs=1, random_state=0, device="cpu").fit(reviews[0][:8], reviews[1][:8])
+    estimator.predict(reviews[0])
+    assert capfd.readouterr() == ("", "")
+    assert os.listdir(tmp_path) == []
+
+
+def test_verbose_prints_a_row_per_epoch(tiny_bert, reviews, capfd):
+    BertClassifier(tiny_bert, verbose=1, **QUICK).fit(*reviews)
+    assert re.findall(r"^ +(\d+) ", capfd.readouterr().out, re.MULTILINE) == ["1", "2"]
+
+
+def test_a_fitted_estimator_holds_the_weights_once(minilm, reviews):
+    estimator = BertClassifier(minilm, max_epochs=1, random_state=0, device="cpu").fit(reviews[0][:8], reviews[1][:8])
+    n_bytes = sum(4 * p.numel() for p in estimator.module_.parameters())
+    assert len(pickle.dumps(estimator)) <= 1.02 * n_bytes
+    assert all(p.grad is None for p in estimator.module_.parameters())
+    assert estimator.net_.optimizer_ is None
+
+
+# -- storing ----------------------------------------------------------------------------------------------
+
+
+def test_a_pickle_gives_equal_probabilities_in_a_fresh_process(fitted, reviews, tmp_path):
+    joblib.dump((fitted, reviews[0]), tmp_path / "fitted.joblib")
+    code = (
+        "import sys, joblib, numpy, torch; torch.set_num_threads(1);"
+        "est, texts = joblib.load(sys.argv[1]); numpy.save(sys.argv[2], est.predict_proba(texts))"
+    )
+    paths = [str(tmp_path / name) for name in ("fitted.joblib", "probabilities.npy")]
+    subprocess.run([sys.executable, "-c", code, *paths], check=True)
+    np.testing.assert_array_equal(np.load(paths[1]), fitted.predict_proba(reviews[0]))
+
+
+def test_a_copy_is_independent(fitted, reviews):
+    from copy import deepcopy
+
+    copied = deepcopy(fitted)
+    with torch.no_grad():
+        copied.module_.classifier.weight.zero_()
+    assert fitted.module_.classifier.weight.abs().sum() > 0

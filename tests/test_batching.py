@@ -1,0 +1,187 @@
+"""Every row once, in batches of similar lengths, padded to the longest of its batch."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from sklearn_bert._batching import EncodedDataset, LengthGroupedSampler, TokenBudgetSampler, pad_collate
+from sklearn_bert._tokenization import Tokens
+
+PAD = 9
+
+
+def random_lengths(n, seed=0):
+    """Lengths as of real texts: many short, few long."""
+    return np.random.default_rng(seed).lognormal(3.0, 0.8, n).astype(np.int64).clip(3, 300)
+
+
+def grouped(lengths, batch_size, seed=0):
+    return LengthGroupedSampler(lengths, batch_size, torch.Generator().manual_seed(seed))
+
+
+def make_dataset(*rows, **targets):
+    """A dataset of (input_ids, token_type_ids) rows."""
+    ids, types = zip(*rows, strict=True)
+    offsets = np.cumsum([0, *map(len, ids)])
+    tokens = Tokens(np.concatenate(ids).astype(np.int32), np.concatenate(types).astype(np.int8), offsets)
+    return EncodedDataset(tokens, **targets)
+
+
+def padding(batches, lengths):
+    """Number of padding tokens when each batch is as wide as its longest row."""
+    return sum(len(batch) * lengths[batch].max() - lengths[batch].sum() for batch in batches)
+
+
+# n = 777 with batches of 3 is more than one stretch of 50 batches that are sorted together.
+sizes = pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 100, 777])
+batch_sizes = pytest.mark.parametrize("batch_size", [1, 3, 8, 64, 1000])
+
+
+@sizes
+@batch_sizes
+def test_grouped_batches_hold_every_row_once_an_epoch(n, batch_size):
+    sampler = grouped(random_lengths(n), batch_size)
+    for _ in range(3):
+        assert sorted(row for batch in sampler for row in batch) == list(range(n))
+
+
+@sizes
+@batch_sizes
+def test_grouped_batches_are_full_but_for_one(n, batch_size):
+    sampler = grouped(random_lengths(n), batch_size)
+    full, rest = divmod(n, batch_size)
+    assert sorted(map(len, sampler)) == [rest] * (rest > 0) + [batch_size] * full
+    assert len(sampler) == full + (rest > 0)
+
+
+def test_grouped_batches_differ_from_epoch_to_epoch():
+    sampler = grouped(random_lengths(100), 8)
+    epochs = [list(sampler) for _ in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
+def test_grouped_batches_mix_rows_of_equal_lengths_anew():
+    """Not only the batches' order changes: rows meet other rows."""
+    sampler = grouped(np.full(100, 5), 8)
+    assert {frozenset(batch) for batch in sampler}.isdisjoint({frozenset(batch) for batch in sampler})
+
+
+def test_grouped_batches_are_the_same_for_the_same_generator_seed():
+    lengths = random_lengths(100)
+    epochs = [[list(sampler), list(sampler)] for sampler in (grouped(lengths, 8), grouped(lengths, 8))]
+    assert epochs[0] == epochs[1]
+    assert epochs[0][0] != list(grouped(lengths, 8, seed=1))
+
+
+def test_grouped_batches_leave_torchs_global_generator_alone():
+    before = torch.get_rng_state()
+    list(grouped(random_lengths(100), 8))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("n", [500, 3000])
+def test_grouped_batches_pad_a_fraction_of_what_random_order_does(n):
+    lengths = random_lengths(n)
+    shuffled = np.random.default_rng(0).permutation(n)
+    in_random_order = [shuffled[i : i + 16] for i in range(0, n, 16)]
+    assert padding(grouped(lengths, 16), lengths) < 0.15 * padding(in_random_order, lengths)
+
+
+def test_grouped_batches_come_in_no_order_of_length():
+    lengths = random_lengths(800)
+    widths = [lengths[batch].max() for batch in grouped(lengths, 16)]
+    assert abs(np.corrcoef(widths, np.arange(len(widths)))[0, 1]) < 0.5
+
+
+@sizes
+@pytest.mark.parametrize("max_tokens", [1, 50, 512, 100_000])
+def test_budgeted_batches_hold_every_row_once_in_the_stated_order(n, max_tokens):
+    sampler = TokenBudgetSampler(random_lengths(n), max_tokens)
+    batches = list(sampler)
+    assert len(sampler) == len(batches)
+    assert [row for batch in batches for row in batch] == sampler.order.tolist()
+    assert sorted(sampler.order) == list(range(n))
+
+
+def test_budgeted_batches_go_from_the_longest_row_to_the_shortest():
+    lengths = random_lengths(500)
+    assert (np.diff(lengths[TokenBudgetSampler(lengths, 512).order]) <= 0).all()
+
+
+def test_budgeted_rows_of_equal_length_keep_their_order():
+    assert TokenBudgetSampler(np.array([4, 7, 4, 7, 4]), 100).order.tolist() == [1, 3, 0, 2, 4]
+
+
+@pytest.mark.parametrize("max_tokens", [1, 50, 512])
+def test_budgeted_batches_keep_to_the_budget_unless_of_one_row(max_tokens):
+    lengths = random_lengths(777)
+    batches = list(TokenBudgetSampler(lengths, max_tokens))
+    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= max_tokens for batch in batches)
+
+
+@pytest.mark.parametrize("max_tokens", [50, 512])
+def test_budgeted_batches_have_no_room_for_one_row_more(max_tokens):
+    lengths = random_lengths(777)
+    batches = list(TokenBudgetSampler(lengths, max_tokens))
+    assert all((len(batch) + 1) * lengths[batch].max() > max_tokens for batch in batches[:-1])
+
+
+def test_budgeted_batches_of_no_rows_are_none():
+    sampler = TokenBudgetSampler(np.array([], dtype=np.int64), 512)
+    assert (len(sampler), list(sampler), len(sampler.order)) == (0, [], 0)
+
+
+def test_collate_pads_to_the_longest_row_of_the_batch():
+    dataset = make_dataset(([2, 5, 3], [0, 0, 1]), ([2, 6, 7, 8, 3], [0, 0, 0, 1, 1]), ([2] * 8, [0] * 8))
+    inputs, _ = pad_collate([dataset[0], dataset[1]], PAD)
+    assert {name: tensor.tolist() for name, tensor in inputs.items()} == {
+        "input_ids": [[2, 5, 3, PAD, PAD], [2, 6, 7, 8, 3]],
+        "attention_mask": [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]],
+        "token_type_ids": [[0, 0, 1, 0, 0], [0, 0, 0, 1, 1]],
+    }
+    assert {tensor.dtype for tensor in inputs.values()} == {torch.int64}
+
+
+def test_collate_of_one_row_pads_nothing():
+    inputs, _ = pad_collate([make_dataset(([2, 5, 3], [0, 0, 1]))[0]], PAD)
+    assert {name: tensor.tolist() for name, tensor in inputs.items()} == {
+        "input_ids": [[2, 5, 3]],
+        "attention_mask": [[1, 1, 1]],
+        "token_type_ids": [[0, 0, 1]],
+    }
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.array([1, 0, 2]), np.array([0.5, -1.0, 2.0]), np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])],
+    ids=["classes", "numbers", "table"],
+)
+def test_collate_stacks_targets_in_the_order_of_the_rows(y):
+    w = np.array([1.0, 2.0, 0.5])
+    dataset = make_dataset(*[([2, 3], [0, 0])] * 3, y=y, w=w)
+    _, targets = pad_collate([dataset[2], dataset[0]], PAD)
+    torch.testing.assert_close(targets, {"y": torch.tensor(y[[2, 0]]), "w": torch.tensor(w[[2, 0]])})
+
+
+def test_collate_without_y_has_no_targets():
+    dataset = make_dataset(([2, 3], [0, 0]), ([2, 3], [0, 0]))
+    assert pad_collate([dataset[0], dataset[1]], PAD)[1] == {}
+
+
+def test_a_loader_gives_back_every_row_as_it_was():
+    lengths = random_lengths(60)
+    rows = [(np.arange(n) + 10, np.arange(n) % 2) for n in lengths]
+    dataset = make_dataset(*rows, y=np.arange(60), w=np.ones(60))
+    loader = DataLoader(dataset, batch_sampler=grouped(lengths, 8), collate_fn=partial(pad_collate, pad_token_id=PAD))
+    seen = 0
+    for inputs, targets in loader:
+        for b, i in enumerate(targets["y"].tolist()):
+            kept = inputs["attention_mask"][b].bool()
+            assert inputs["input_ids"][b][kept].tolist() == rows[i][0].tolist()
+            assert inputs["token_type_ids"][b][kept].tolist() == rows[i][1].tolist()
+            assert (inputs["input_ids"][b][~kept] == PAD).all()
+            seen += 1
+    assert seen == len(dataset) == 60
