@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ._batching import EncodedDataset
 from ._checkpoint import load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
+from ._module import POOLINGS
 from ._net import BertNet
 from ._text import check_texts
 from ._tokenization import resolve_max_length, tokenize, truncation_report
@@ -36,7 +37,7 @@ class BaseBertEstimator(BaseEstimator):
         "model": [str, PathLike],
         "revision": [str, None],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "pooling": [StrOptions({"pooler", "cls", "mean"})],
+        "pooling": [StrOptions(set(POOLINGS))],
         "hidden_layer_sizes": ["array-like"],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "attention_dropout": [Interval(Real, 0, 1, closed="left"), None],

@@ -21,7 +21,9 @@ class EncodedDataset(Dataset):
     tokens : Tokens
         n ragged rows.
     y : ndarray of shape (n,) or (n, num_labels), optional
+        None for prediction.
     w : ndarray of shape (n,), optional
+        Comes with `y`.
     """
 
     def __init__(self, tokens, y=None, w=None):

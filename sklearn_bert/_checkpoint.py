@@ -6,6 +6,7 @@ missing, what to do. Remote code is never run, and ``.bin`` weights are read by 
 unpickler.
 """
 
+import json
 import logging
 import os
 import warnings
@@ -15,24 +16,37 @@ from pathlib import Path
 import torch
 import transformers
 from huggingface_hub import snapshot_download
-from huggingface_hub.utils import (
-    HFValidationError,
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
+from huggingface_hub.utils import HFValidationError
+from huggingface_hub.utils.tqdm import progress_bar_states
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
-_BIN = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+)
 _DOWNLOADS = (
-    ["*.json", "*.txt", "*.model", "*.safetensors"],
-    ["pytorch_model*.bin"],  # only when the repository has no safetensors
+    ["*.json", "*.txt", "*.model", "*.codes", "*.safetensors"],
+    ["pytorch_model.bin", "pytorch_model-*.bin"],  # only when the repository has no safetensors
 )
 _SUBFOLDERS = ["*/*"]
-# Every encoder family has its own names for the same two probabilities.
-_DROPOUT = ("hidden_dropout_prob", "dropout", "hidden_dropout", "classifier_dropout", "seq_classif_dropout")
+_SAVE_AGAIN = "Save the checkpoint again with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)."
+# Encoder families have their own names for the same two probabilities.
+_DROPOUT = (
+    "hidden_dropout_prob",
+    "dropout",
+    "hidden_dropout",
+    "mlp_dropout",
+    "embedding_dropout",
+    "classifier_dropout",
+    "classifier_dropout_prob",
+    "seq_classif_dropout",
+)
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
@@ -56,10 +70,10 @@ def resolve_checkpoint(model, revision=None):
         If the hub cannot give what is missing, or the folder lacks a file.
     """
     folder = Path(model)
-    if folder.is_dir():
-        _check_complete(folder, f"the folder {str(folder)!r}")
+    if str(model) and folder.is_dir():
+        _check_complete(folder, f"The folder {str(folder)!r}", _SAVE_AGAIN)
         return folder
-    if isinstance(model, os.PathLike) or folder.is_absolute() or str(model).startswith((".", "~")):
+    if isinstance(model, os.PathLike) or folder.is_absolute() or not model or model[0] in ".~":
         raise OSError(
             f"model={str(model)!r} is not a folder. Expected a folder with a checkpoint's config, weights and "
             "tokenizer, or a hub id. Check the path."
@@ -67,7 +81,7 @@ def resolve_checkpoint(model, revision=None):
     cached = _snapshot(model, revision, local_files_only=True)
     if cached is None or _missing_parts(cached):
         cached = _snapshot(model, revision, local_files_only=False)
-    _check_complete(cached, f"the hub's {model!r}")
+    _check_complete(cached, f"The hub's {model!r}{_at(revision)}", "Choose another checkpoint or revision.")
     return cached
 
 
@@ -76,12 +90,17 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
 
     Raises
     ------
+    OSError
+        If the config cannot be read.
     ValueError
-        If the checkpoint is no bidirectional encoder.
+        If the checkpoint is no bidirectional encoder, or it has no such dropout.
     """
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+        with _quiet():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except OSError as error:
+        raise OSError(f"The config.json of {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}") from error
+    except Exception as error:  # of the many kinds that unknown and nonsensical configs raise
         raise ValueError(
             f"The config.json of {str(folder)!r} names no architecture that transformers {transformers.__version__} "
             "has built in, and remote code is never run. Choose a checkpoint of a built-in encoder such as BERT."
@@ -90,14 +109,12 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
     has_masked_form = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
     if config.is_encoder_decoder or getattr(config, "is_decoder", False) or not has_masked_form:
         raise ValueError(
-            f"{str(folder)!r} holds a model of type {config.model_type!r}, an encoder-decoder or causal model. "
-            "Expected a bidirectional encoder such as BERT. Choose an encoder checkpoint, for example "
+            f"{str(folder)!r} holds a model of type {config.model_type!r} that is no bidirectional text encoder "
+            "(an encoder-decoder or causal model, for example). Choose an encoder such as "
             "'google-bert/bert-base-uncased'."
         )
-    for names, probability in ((_DROPOUT, dropout), (_ATTENTION_DROPOUT, attention_dropout)):
-        for name in names:
-            if probability is not None and hasattr(config, name):
-                setattr(config, name, probability)
+    _set_probability(config, "dropout", _DROPOUT, dropout)
+    _set_probability(config, "attention_dropout", _ATTENTION_DROPOUT, attention_dropout)
     return config
 
 
@@ -116,13 +133,13 @@ def load_tokenizer(folder, config):
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # tokenizers raises bare Exceptions on damaged files
             raise OSError(
-                f"The tokenizer in {str(folder)!r} cannot be read: {error}. Expected the files that "
-                "tokenizer.save_pretrained writes. Save or download the checkpoint again."
+                f"The tokenizer in {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}"
             ) from error
-    if len(tokenizer) > config.vocab_size:
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if largest >= config.vocab_size:
         raise ValueError(
-            f"The tokenizer in {str(folder)!r} has {len(tokenizer)} tokens, the encoder only {config.vocab_size} "
-            "embeddings. Use the tokenizer that the encoder was trained with."
+            f"The tokenizer in {str(folder)!r} gives token ids up to {largest}, the encoder has only "
+            f"{config.vocab_size} embeddings. Use the tokenizer that the encoder was trained with."
         )
     if tokenizer.pad_token_id is None:
         raise ValueError(
@@ -139,16 +156,38 @@ def load_encoder(folder, config, dtype=torch.float32):
     OSError
         If the weights cannot be read.
     """
-    with _quiet():
-        try:
-            return AutoModel.from_pretrained(
-                folder, config=config, dtype=dtype, weights_only=True, trust_remote_code=False
+    try:
+        with _quiet():
+            encoder, report = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                weights_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
             )
-        except Exception as error:  # safetensors and torch raise many kinds on damaged files
-            raise OSError(
-                f"The weights in {str(folder)!r} cannot be read: {error}. Expected model.safetensors, or "
-                "pytorch_model.bin with tensors only, that fit config.json. Save or download the checkpoint again."
-            ) from error
+    except Exception as error:  # safetensors and torch raise many kinds on damaged files
+        raise OSError(f"The weights in {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}") from error
+    # transformers gives random values to what the file lacks. Only a pooler may begin so.
+    misfits = [key for key in report["missing_keys"] if "pooler" not in key]
+    misfits += [str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]]
+    if misfits:
+        raise OSError(
+            f"The weights in {str(folder)!r} are not those that its config.json describes: {len(misfits)} tensors are "
+            f"absent or of another shape, such as {min(misfits)!r}. {_SAVE_AGAIN}"
+        )
+    return encoder
+
+
+def _set_probability(config, parameter, names, probability):
+    if probability is None:
+        return
+    own_names = [name for name in names if hasattr(config, name)]
+    if not own_names:
+        raise ValueError(f"{parameter}={probability} has no counterpart in a {config.model_type!r} model. Pass None.")
+    for name in own_names:
+        setattr(config, name, probability)
 
 
 def _snapshot(model, revision, *, local_files_only):
@@ -175,29 +214,49 @@ def _snapshot(model, revision, *, local_files_only):
         ) from error
     except Exception as error:  # offline, not found, gated, disk full: the hub's client has many kinds
         if local_files_only:
-            return None
-        at = f" at revision {revision!r}" if revision else ""
+            # The cache may lack files that are not needed here.
+            return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
         raise OSError(
-            f"model={model!r}{at} is neither a folder nor in the local cache, and the hub did not give it "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}). Check the "
-            "spelling and the connection, log in with 'hf auth login' if it is private, or pass the folder of a "
-            "downloaded checkpoint."
+            f"model={model!r}{_at(revision)} is neither a folder nor in the local cache, and the hub did not give it: "
+            f"{type(error).__name__}, {_reason(error)}. Check spelling, connection and free space, log in with "
+            "'hf auth login' if it is private, or pass the folder of a downloaded checkpoint."
         ) from error
 
 
-def _check_complete(folder, name):
+def _at(revision):
+    return f" at revision {revision!r}" if revision else ""
+
+
+def _reason(error):
+    """The first line of an error that says something, without its last full stop."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and "Client Error" not in line and "Server Error" not in line]
+    return lines[0].split(". ")[0].rstrip(".") if lines else "no reason given"
+
+
+def _check_complete(folder, name, cure):
     missing = _missing_parts(folder)
     if missing:
         raise OSError(
-            f"{name[0].upper()}{name[1:]} lacks {' and '.join(missing)}. Expected config.json, model.safetensors (or "
-            "pytorch_model.bin) and the tokenizer's files. Save both parts there: model.save_pretrained(folder) and "
-            "tokenizer.save_pretrained(folder)."
+            f"{name} lacks {' and '.join(missing)}. Expected config.json, model.safetensors (or pytorch_model.bin) and "
+            f"the tokenizer's files. {cure}"
         )
 
 
 def _missing_parts(folder):
-    parts = {"config.json": ("config.json",), "model weights": _SAFETENSORS + _BIN, "a tokenizer": _TOKENIZER}
-    return [part for part, names in parts.items() if not any((folder / name).is_file() for name in names)]
+    parts = {"config.json": ("config.json",), "model weights": _WEIGHTS, "a tokenizer": _TOKENIZER}
+    missing = [part for part, names in parts.items() if not any((folder / name).is_file() for name in names)]
+    return missing + [name for name in _shards(folder) if not (folder / name).is_file()]
+
+
+def _shards(folder):
+    """Names of the files over which the weights are spread, if they are."""
+    for name in _WEIGHTS:
+        if (folder / name).is_file():
+            return (
+                sorted(set(json.loads((folder / name).read_text())["weight_map"].values())) if "index" in name else []
+            )
+    return []
 
 
 @contextmanager
@@ -207,19 +266,24 @@ def _quiet():
     These settings exist once per process: callers hold the lock under which one thread at a time
     loads and trains.
     """
-    hf, hub_logger = transformers.utils.logging, logging.getLogger("huggingface_hub")
-    level, hub_level = hf.get_verbosity(), hub_logger.level
-    bars, hub_bars = hf.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    hf = transformers.utils.logging
+    loggers = [logging.getLogger("transformers"), logging.getLogger("huggingface_hub")]
+    levels, bars, hub_bars = (
+        [logger.level for logger in loggers],
+        hf.is_progress_bar_enabled(),
+        dict(progress_bar_states),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the hub's client warns when an environment variable decides
-        hf.set_verbosity_error()
-        hub_logger.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         hf.disable_progress_bar()
         try:
             yield
         finally:
-            hf.set_verbosity(level)
-            hub_logger.setLevel(hub_level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
             if bars:
                 hf.enable_progress_bar()
-            (enable_progress_bars if hub_bars else disable_progress_bars)()
+            progress_bar_states.clear()
+            progress_bar_states.update(hub_bars)

@@ -31,7 +31,7 @@ def resolve_device(device):
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device={str(device)!r} cannot be used here ({str(error).splitlines()[0]}). "
+            f"device={str(device)!r} cannot be used here ({str(error).split('. ')[0]}). "
             "Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass 'auto' to take the best device there is."
         ) from error
     return resolved
@@ -53,7 +53,7 @@ def resolve_precision(precision, device):
             "Pass precision='auto', 'bfloat16' or 'float32'."
         )
     if precision == "float64" and device.type == "mps":
-        raise ValueError("precision='float64' is not available on MPS. Pass device='cpu', or precision='float32'.")
+        raise ValueError(f"precision='float64' needs a CPU or CUDA device, got device='{device}'. Pass device='cpu'.")
     return precision
 
 

@@ -18,8 +18,13 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 def regression_loss(logits, labels, reduction="mean"):
     """Squared error; a row's loss is the mean over its outputs."""
-    # A label per logit: (B,) against (B, 1) would broadcast to (B, B).
-    losses = F.mse_loss(logits, labels.to(logits.dtype).view_as(logits), reduction="none").mean(dim=1)
+    if logits.shape[1] == 1:
+        labels = labels.reshape(-1, 1)  # (B,) against (B, 1) would broadcast to (B, B)
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)}, logits {tuple(logits.shape)}. Pass one label per logit."
+        )
+    losses = F.mse_loss(logits, labels.to(logits.dtype), reduction="none").mean(dim=1)
     return losses.mean() if reduction == "mean" else losses
 
 
@@ -39,6 +44,7 @@ LOSSES = {
     "single_label_classification": single_label_loss,
     "multi_label_classification": multi_label_loss,
 }
+POOLINGS = ("pooler", "cls", "mean")
 
 
 class BertModule(nn.Module):
@@ -69,7 +75,9 @@ class BertModule(nn.Module):
 
     def __init__(self, config, *, encoder=None, pooling="pooler", hidden_layer_sizes=(), dropout=None):
         super().__init__()
-        self.config = deepcopy(config) if encoder is None else encoder.config
+        if pooling not in POOLINGS:
+            raise ValueError(f"Got pooling={pooling!r}, expected one of {POOLINGS}. Choose one of these.")
+        self.config = deepcopy(config)
         self.bert = AutoModel.from_config(self.config) if encoder is None else encoder
         self.pooling = pooling
         self.pooler = None
@@ -124,13 +132,19 @@ class BertModule(nn.Module):
         Raises
         ------
         ValueError
-            If both or neither of `input_ids` and `inputs_embeds` are given, the encoder does not
-            take an argument, or `head_mask` has another shape.
+            If both or neither of `input_ids` and `inputs_embeds` are given, `head_mask` or regression
+            labels have another shape, or the config's problem type is unknown.
+
+        Notes
+        -----
+        An argument that the encoder does not have (DistilBERT: `token_type_ids`) is left out.
+        `head_mask` and `output_attentions` change the module for the time of a call: neither goes
+        with gradient checkpointing or with other calls at the same time.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError(
                 f"Got {'neither' if input_ids is None else 'both'} of input_ids and inputs_embeds. "
-                "Expected exactly one."
+                "Expected exactly one: pass token ids, or embeddings in their place."
             )
         given = {
             "input_ids": input_ids,
@@ -172,6 +186,11 @@ class BertModule(nn.Module):
     def _problem_type(self, labels):
         """The config's or, without touching the config, what number and dtype of the labels imply."""
         if self.config.problem_type is not None:
+            if self.config.problem_type not in LOSSES:
+                raise ValueError(
+                    f"config.problem_type is {self.config.problem_type!r}, expected None or one of {tuple(LOSSES)}. "
+                    "Set one of these."
+                )
             return self.config.problem_type
         if self.config.num_labels == 1:
             return "regression"
@@ -188,7 +207,8 @@ class BertModule(nn.Module):
         expected = (config.num_hidden_layers, config.num_attention_heads)
         if tuple(head_mask.shape) != expected:
             raise ValueError(
-                f"head_mask has shape {tuple(head_mask.shape)}, expected (n_layers, n_heads) = {expected}."
+                f"head_mask has shape {tuple(head_mask.shape)}, expected (n_layers, n_heads) = {expected}. "
+                "Pass one factor per layer and head, or None."
             )
         if config.model_type != "bert":
             raise ValueError(
@@ -217,7 +237,7 @@ class BertModule(nn.Module):
     @contextmanager
     def _eager_attention(self, output_attentions):
         """Attention weights exist in the eager implementation only: switch to it for one call."""
-        wanted = self.config.output_attentions if output_attentions is None else output_attentions
+        wanted = self.bert.config.output_attentions if output_attentions is None else output_attentions
         usual = self.bert.config._attn_implementation
         if not wanted or usual == "eager":
             yield

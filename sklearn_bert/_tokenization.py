@@ -83,7 +83,7 @@ def resolve_max_length(max_length, tokenizer, config, n_columns):
     if max_length < n_special + n_columns:
         raise ValueError(
             f"max_length={max_length} leaves no room for text beside {n_special} special tokens. "
-            f"Expected at least {n_special + n_columns}."
+            f"Expected at least {n_special + n_columns}; raise max_length."
         )
     return max_length
 

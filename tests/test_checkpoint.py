@@ -491,9 +491,10 @@ def global_settings():
 
 
 @pytest.fixture(params=[(True, True), (True, False), (False, True), (False, False)], ids="bars {0[0]} {0[1]}".format)
-def users_settings(request):
+def users_settings(request, monkeypatch):
     """Levels and progress bars, of transformers and of the hub, as a user may have set them."""
     bars, hub_bars = request.param
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", False)
     transformers_logging.set_verbosity(31)
     utils.logging.set_verbosity(32)
     (transformers_logging.enable_progress_bar if bars else transformers_logging.disable_progress_bar)()

@@ -69,7 +69,7 @@ def test_float16_without_cuda_is_an_error(device):
 
 
 def test_float64_on_mps_is_an_error():
-    message = "precision='float64' is not available on MPS. Pass device='cpu', or precision='float32'."
+    message = "precision='float64' needs a CPU or CUDA device, got device='mps'. Pass device='cpu'."
     with pytest.raises(ValueError, match=re.escape(message)):
         resolve_precision("float64", torch.device("mps"))
 

@@ -230,7 +230,10 @@ def test_inputs_embeds_equal_their_input_ids():
     ids=["neither", "both"],
 )
 def test_exactly_one_of_input_ids_and_inputs_embeds_is_needed(inputs, came):
-    message = f"Got {came} of input_ids and inputs_embeds. Expected exactly one."
+    message = (
+        f"Got {came} of input_ids and inputs_embeds. "
+        "Expected exactly one: pass token ids, or embeddings in their place."
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         bert()(**inputs)
 
@@ -390,3 +393,27 @@ def test_an_encoder_without_pooler_gets_one_only_for_pooler_pooling(config):
 
 def test_module_has_the_encoders_floating_point_format():
     assert {p.dtype for p in BertModule(make_config(VOCAB, dtype="bfloat16")).parameters()} == {torch.bfloat16}
+
+
+def test_labels_of_another_shape_are_an_error():
+    module = BertModule(make_config(50, num_labels=3, problem_type="regression"))
+    message = "labels have shape (3, 2), logits (2, 3). Pass one label per logit."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        module(torch.tensor([[1, 2], [3, 4]]), labels=torch.zeros(3, 2))
+
+
+def test_an_unknown_problem_type_is_an_error():
+    module = BertModule(make_config(50))
+    module.config.problem_type = "ordinal"
+    with pytest.raises(ValueError, match=re.escape("config.problem_type is 'ordinal', expected None or one of (")):
+        module(torch.tensor([[1, 2]]), labels=torch.tensor([0]))
+
+
+def test_an_unknown_pooling_is_an_error():
+    with pytest.raises(ValueError, match=re.escape("Got pooling='max', expected one of ('pooler', 'cls', 'mean').")):
+        BertModule(make_config(50), pooling="max")
+
+
+def test_the_head_follows_the_config_given_beside_an_encoder():
+    module = BertModule(make_config(50, num_labels=1), encoder=BertModel(make_config(50)))
+    assert module(torch.tensor([[1, 2]]), labels=torch.tensor([0.5])).loss.ndim == 0

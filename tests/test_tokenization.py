@@ -173,7 +173,8 @@ def test_max_length_above_the_models_own_is_an_error(tokenizer):
 )
 def test_max_length_without_room_for_text_is_an_error(tokenizer, max_length, n_columns, n_special, least):
     message = (
-        f"max_length={max_length} leaves no room for text beside {n_special} special tokens. Expected at least {least}."
+        f"max_length={max_length} leaves no room for text beside {n_special} special tokens. "
+        f"Expected at least {least}; raise max_length."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         resolve_max_length(max_length, tokenizer, make_config(50), n_columns)
