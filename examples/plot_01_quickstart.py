@@ -35,7 +35,7 @@ print(train["message"].iloc[0])
 # ---------------------
 # A 1-D y of strings: the labels come back as they were written. A few hundred rows are few steps, so the
 # learning rate is higher and the epochs are more than the defaults, which suit thousands of rows.
-settings = {"learning_rate": 2e-4, "max_epochs": 8, "batch_size": 16, "random_state": 0}
+settings = {"learning_rate": 2e-4, "max_epochs": 6, "batch_size": 16, "random_state": 0}
 
 models = {
     "majority": DummyClassifier(),
