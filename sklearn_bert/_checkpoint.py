@@ -35,6 +35,8 @@ _DOWNLOADS = (
     ["pytorch_model.bin", "pytorch_model-*.bin"],  # only when the repository has no safetensors
 )
 _SUBFOLDERS = ["*/*"]
+_NO_WEIGHTS = "model weights"
+_OTHER_CHECKPOINT = "Check the connection, or choose another checkpoint or revision."
 _SAVE_AGAIN = "Save the checkpoint again with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)."
 # Encoder families have their own names for the same two probabilities.
 _DROPOUT = (
@@ -70,7 +72,7 @@ def resolve_checkpoint(model, revision=None):
         If the hub cannot give what is missing, or the folder lacks a file.
     """
     folder = Path(model)
-    if str(model) and folder.is_dir():
+    if os.path.isdir(model):
         _check_complete(folder, f"The folder {str(folder)!r}", _SAVE_AGAIN)
         return folder
     if isinstance(model, os.PathLike) or folder.is_absolute() or not model or model[0] in ".~":
@@ -81,7 +83,7 @@ def resolve_checkpoint(model, revision=None):
     cached = _snapshot(model, revision, local_files_only=True)
     if cached is None or _missing_parts(cached):
         cached = _snapshot(model, revision, local_files_only=False)
-    _check_complete(cached, f"The hub's {model!r}{_at(revision)}", "Choose another checkpoint or revision.")
+    _check_complete(cached, f"The local copy of {model!r}{_at(revision)}", _OTHER_CHECKPOINT)
     return cached
 
 
@@ -102,8 +104,9 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
         raise OSError(f"The config.json of {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}") from error
     except Exception as error:  # of the many kinds that unknown and nonsensical configs raise
         raise ValueError(
-            f"The config.json of {str(folder)!r} names no architecture that transformers {transformers.__version__} "
-            "has built in, and remote code is never run. Choose a checkpoint of a built-in encoder such as BERT."
+            f"The config.json of {str(folder)!r} is none that transformers {transformers.__version__} can build without"
+            f" remote code, which is never run: {_reason(error)}. Choose a checkpoint of a built-in encoder such as "
+            "BERT."
         ) from error
     # Encoders are the architectures with a masked language model form; BERT has a causal form as well.
     has_masked_form = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
@@ -174,8 +177,8 @@ def load_encoder(folder, config, dtype=torch.float32):
     misfits += [str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]]
     if misfits:
         raise OSError(
-            f"The weights in {str(folder)!r} are not those that its config.json describes: {len(misfits)} tensors are "
-            f"absent or of another shape, such as {min(misfits)!r}. {_SAVE_AGAIN}"
+            f"The weights in {str(folder)!r} are not those that its config.json describes: absent or of another shape "
+            f"are {', '.join(sorted(misfits)[:3])}{', ...' if len(misfits) > 3 else ''}. {_SAVE_AGAIN}"
         )
     return encoder
 
@@ -204,7 +207,7 @@ def _snapshot(model, revision, *, local_files_only):
                         ignore_patterns=_SUBFOLDERS,
                     )
                 )
-                if "model weights" not in _missing_parts(folder):
+                if not any(part == _NO_WEIGHTS or part.endswith(".bin") for part in _missing_parts(folder)):
                     break
             return folder
     except HFValidationError as error:
@@ -217,9 +220,9 @@ def _snapshot(model, revision, *, local_files_only):
             # The cache may lack files that are not needed here.
             return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
         raise OSError(
-            f"model={model!r}{_at(revision)} is neither a folder nor in the local cache, and the hub did not give it: "
-            f"{type(error).__name__}, {_reason(error)}. Check spelling, connection and free space, log in with "
-            "'hf auth login' if it is private, or pass the folder of a downloaded checkpoint."
+            f"model={model!r}{_at(revision)} is neither a folder nor complete in the local cache, and the hub did not "
+            f"give it: {_reason(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
+            "is private, or pass the folder of a downloaded checkpoint."
         ) from error
 
 
@@ -228,10 +231,10 @@ def _at(revision):
 
 
 def _reason(error):
-    """The first line of an error that says something, without its last full stop."""
+    """The kind of an error and its first line that says something, without its last full stop."""
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and "Client Error" not in line and "Server Error" not in line]
-    return lines[0].split(". ")[0].rstrip(".") if lines else "no reason given"
+    return f"{type(error).__name__}, {lines[0].split('. ')[0].rstrip('.') if lines else 'no reason given'}"
 
 
 def _check_complete(folder, name, cure):
@@ -244,19 +247,20 @@ def _check_complete(folder, name, cure):
 
 
 def _missing_parts(folder):
-    parts = {"config.json": ("config.json",), "model weights": _WEIGHTS, "a tokenizer": _TOKENIZER}
+    parts = {"config.json": ("config.json",), _NO_WEIGHTS: _WEIGHTS, "a tokenizer": _TOKENIZER}
     missing = [part for part, names in parts.items() if not any((folder / name).is_file() for name in names)]
     return missing + [name for name in _shards(folder) if not (folder / name).is_file()]
 
 
 def _shards(folder):
     """Names of the files over which the weights are spread, if they are."""
-    for name in _WEIGHTS:
-        if (folder / name).is_file():
-            return (
-                sorted(set(json.loads((folder / name).read_text())["weight_map"].values())) if "index" in name else []
-            )
-    return []
+    weights = next((name for name in _WEIGHTS if (folder / name).is_file()), "")
+    if not weights.endswith(".index.json"):
+        return []
+    try:
+        return sorted(set(json.loads((folder / weights).read_text())["weight_map"].values()))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []  # loading the weights will say that the index is damaged
 
 
 @contextmanager
