@@ -39,6 +39,7 @@ class BaseBertEstimator(BaseEstimator):
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "pooling": [StrOptions(set(POOLINGS))],
         "hidden_layer_sizes": ["array-like"],
+        "head_init": [StrOptions({"probe", "random"})],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "attention_dropout": [Interval(Real, 0, 1, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -61,6 +62,7 @@ class BaseBertEstimator(BaseEstimator):
         max_length,
         pooling,
         hidden_layer_sizes,
+        head_init,
         dropout,
         attention_dropout,
         max_epochs,
@@ -79,6 +81,7 @@ class BaseBertEstimator(BaseEstimator):
         self.max_length = max_length
         self.pooling = pooling
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.head_init = head_init
         self.dropout = dropout
         self.attention_dropout = attention_dropout
         self.max_epochs = max_epochs
@@ -202,6 +205,7 @@ class BaseBertEstimator(BaseEstimator):
             max_length=max_length,
             precision=precision,
             seed=seed,
+            head_init=self.head_init,
             module__pooling=self.pooling,
             module__hidden_layer_sizes=tuple(self.hidden_layer_sizes),
             module__dropout=self.dropout,

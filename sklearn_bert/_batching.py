@@ -33,6 +33,10 @@ class EncodedDataset(Dataset):
     def __len__(self):
         return len(self.tokens)
 
+    def take(self, rows):
+        """The dataset of these rows, in this order, without targets."""
+        return EncodedDataset(self.tokens.take(rows))
+
     def __getitem__(self, i):
         row = slice(*self.tokens.offsets[i : i + 2])
         targets = {name: values[i] for name, values in self.targets.items()}

@@ -45,6 +45,7 @@ LOSSES = {
     "multi_label_classification": multi_label_loss,
 }
 POOLINGS = ("pooler", "cls", "mean")
+_FLAGS = ("output_attentions", "output_hidden_states")  # transformers takes them as **kwargs
 
 
 class BertModule(nn.Module):
@@ -89,7 +90,7 @@ class BertModule(nn.Module):
         self.hidden = nn.ModuleList(self._new_linear(*pair) for pair in pairwise(sizes))
         self.dropout = nn.Dropout(_head_dropout(config) if dropout is None else dropout)
         self.classifier = self._new_linear(sizes[-1], config.num_labels)
-        self._encoder_arguments = frozenset(inspect.signature(self.bert.forward).parameters)
+        self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
         self.to(self.bert.dtype)
 
     def forward(
@@ -146,18 +147,16 @@ class BertModule(nn.Module):
                 f"Got {'neither' if input_ids is None else 'both'} of input_ids and inputs_embeds. "
                 "Expected exactly one: pass token ids, or embeddings in their place."
             )
-        given = {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "token_type_ids": token_type_ids,
-            "position_ids": position_ids,
-            "inputs_embeds": inputs_embeds,
-        }
-        flags = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
-        encoder_inputs = {k: v for k, v in given.items() if v is not None and k in self._encoder_arguments}
-        flags = {k: v for k, v in flags.items() if v is not None}
         with self._masked_heads(head_mask), self._eager_attention(output_attentions):
-            outputs = self.bert(**encoder_inputs, **flags, return_dict=True)
+            outputs = self._encode(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                token_type_ids=token_type_ids,
+                position_ids=position_ids,
+                inputs_embeds=inputs_embeds,
+                output_attentions=output_attentions,
+                output_hidden_states=output_hidden_states,
+            )
         pooled = self._pool(outputs, attention_mask)  # (B, H)
         for layer in self.hidden:
             pooled = F.gelu(layer(self.dropout(pooled)))
@@ -170,6 +169,16 @@ class BertModule(nn.Module):
         )
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return output if as_dict else output.to_tuple()
+
+    def features(self, input_ids, attention_mask=None, token_type_ids=None):
+        """The pooled output of each text, (B, H), which the head takes."""
+        outputs = self._encode(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return self._pool(outputs, attention_mask)
+
+    def _encode(self, **arguments):
+        """The encoder's outputs; arguments that are None or that it does not have are left out."""
+        known = {k: v for k, v in arguments.items() if v is not None and k in self._encoder_arguments}
+        return self.bert(**known, return_dict=True)
 
     def _pool(self, outputs, attention_mask):
         """The encoder's outputs to one vector per text, (B, H)."""

@@ -18,6 +18,7 @@ from ._batching import LengthGroupedSampler, TokenBudgetSampler, pad_collate
 from ._checkpoint import load_encoder
 from ._module import LOSSES, BertModule
 from ._optim import linear_warmup_decay, param_groups
+from ._probe import probe_rows, solve_head
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -36,7 +37,8 @@ class BertNet(skorch.NeuralNet):
         Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
     precision : {"float32", "bfloat16", "float16", "float64"}
     seed : int
-        Of the order of the batches.
+        Of the order of the batches and the rows of the probe.
+    head_init : {"probe", "random"}
     weight_decay, warmup_fraction, max_grad_norm : float
     **kwargs : dict
         skorch's own parameters; ``module__`` ones reach `BertModule`.
@@ -51,6 +53,7 @@ class BertNet(skorch.NeuralNet):
         max_length,
         precision,
         seed,
+        head_init,
         weight_decay,
         warmup_fraction,
         max_grad_norm,
@@ -63,6 +66,7 @@ class BertNet(skorch.NeuralNet):
         self.max_length = max_length
         self.precision = precision
         self.seed = seed
+        self.head_init = head_init
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.max_grad_norm = max_grad_norm
@@ -107,11 +111,23 @@ class BertNet(skorch.NeuralNet):
         )
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Lay out the learning rate over all steps to come."""
+        """Start the head, and lay out the learning rate over all steps to come."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
+        if self.head_init == "probe" and not self.module_.hidden:
+            self._probe_head(X)
         n_steps = self.max_epochs * -(-len(X) // self.batch_size)
         factor = partial(linear_warmup_decay, n_steps=n_steps, warmup_fraction=self.warmup_fraction)
         self.scheduler_ = LambdaLR(self.optimizer_, factor)
+
+    def _probe_head(self, dataset):
+        """Set the head to the linear model solved on the features of the untrained network."""
+        rows = probe_rows(dataset.targets["y"], self.seed)
+        features = self._predict(dataset.take(rows), lambda inputs: self.module_.features(**inputs))
+        y, w = (dataset.targets[name][rows] for name in ("y", "w"))
+        weight, bias = solve_head(self.config.problem_type, features, y, w, self.config.num_labels)
+        with torch.no_grad():
+            self.module_.classifier.weight.copy_(torch.from_numpy(weight))
+            self.module_.classifier.bias.copy_(torch.from_numpy(bias))
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """As skorch's, but an interrupt is passed on: a half-trained net must not look trained."""
@@ -168,14 +184,19 @@ class BertNet(skorch.NeuralNet):
 
     def predict_logits(self, dataset):
         """Logits of every row, in the dataset's order, (n, num_labels) float32 or float64."""
+        return self._predict(dataset, self.infer)
+
+    def _predict(self, dataset, compute):
+        """`compute` of batches of inputs, in eval mode and without gradients, in the dataset's order."""
         iterator = self.get_iterator(dataset, training=False)
         self._set_training(False)
-        logits = None
+        results = None
         # One autocast round all batches casts the weights once.
         with torch.inference_mode(), self.autocast():
             for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
-                batch = self.infer(inputs).cpu().numpy()  # (B, num_labels)
-                if logits is None:
-                    logits = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
-                logits[rows] = batch
-        return logits
+                batch = compute(to_device(inputs, self.device))  # (B, ...)
+                batch = (batch.float() if self.precision in _AUTOCAST else batch).cpu().numpy()
+                if results is None:
+                    results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
+                results[rows] = batch
+        return results

@@ -36,6 +36,14 @@ class Tokens:
         """Number of tokens of each row, special tokens included, shape (n,)."""
         return np.diff(self.offsets)
 
+    def take(self, rows):
+        """The tokens of these rows, in this order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        # Position of each token taken: where its row begins, plus its place in the row.
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Tokens(self.input_ids[places], self.token_type_ids[places], offsets)
+
 
 @dataclass(frozen=True)
 class TruncationReport:
