@@ -9,7 +9,6 @@ ICLR 2022) starts from the best linear model there is. A leaf: arrays and scikit
 import warnings
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 MAX_ROWS = 4000  # more rows would cost more than they teach a linear model of some hundred features
@@ -61,7 +60,7 @@ def solve_head(problem_type, features, y, sample_weight, num_labels):
     # which moves all texts alike, throws off by far.
     scale = max(_rms(centred, sample_weight), _LEAST_SPREAD * _rms(features, sample_weight)) or 1.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a good start need not be the optimum
+        warnings.simplefilter("ignore")  # a solver's doubts: a good start need not be the optimum
         weight, bias = _SOLVERS[problem_type](centred / scale, y, sample_weight, num_labels)
     weight = weight / scale
     return weight, bias - weight @ mean

@@ -27,10 +27,12 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
     hidden_layer_sizes : array-like of int, default=()
         Widths of GELU layers between the pooled output and the last linear layer.
-    head_init : {"probe", "random"}, default="probe"
-        Where the head starts: at the linear model solved on the pooled outputs of the untrained
-        network [3]_, or at BERT's usual random weights. The probe costs one prediction pass over at
-        most 4,000 rows and about a second. With `hidden_layer_sizes` it does not apply.
+    head_init : {"random", "probe"}, default="random"
+        Where the head starts: at BERT's usual random weights, or at the linear model solved on the
+        pooled outputs of the network before training [3]_. "probe" costs one prediction pass over
+        at most 4,000 rows and about a second, and is what lets many rare labels be learned in few
+        epochs. It wants a pretrained encoder and its usual learning rates (up to about 1e-4). With
+        `hidden_layer_sizes` it does not apply, and the head starts at random.
     dropout : float, default=None
         Dropout probability of the hidden states, in the encoder and before the head. None is the
         checkpoint's own (0.1 for BERT).
@@ -125,7 +127,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         max_length=None,
         pooling="pooler",
         hidden_layer_sizes=(),
-        head_init="probe",
+        head_init="random",
         dropout=None,
         attention_dropout=None,
         max_epochs=3,

@@ -12,6 +12,7 @@ PARAMS = {
     "max_length": 64,
     "precision": "float64",
     "seed": 0,
+    "head_init": "random",
     "weight_decay": 0.0,
     "warmup_fraction": 0.0,
     "max_grad_norm": None,

@@ -178,3 +178,12 @@ def test_max_length_without_room_for_text_is_an_error(tokenizer, max_length, n_c
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         resolve_max_length(max_length, tokenizer, make_config(50), n_columns)
+
+
+def test_taking_rows_keeps_their_tokens_and_the_order_asked_for(tokenizer):
+    texts = ["good", "", "the movie was very bad", "not"]
+    tokens, rows = tokenize(tokenizer, (texts,), 64), [2, 0, 2, 1]
+    taken, expected = tokens.take(rows), tokenize(tokenizer, ([texts[i] for i in rows],), 64)
+    np.testing.assert_array_equal(taken.offsets, expected.offsets)
+    np.testing.assert_array_equal(taken.input_ids, expected.input_ids)
+    np.testing.assert_array_equal(taken.token_type_ids, expected.token_type_ids)

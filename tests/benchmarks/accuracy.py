@@ -3,7 +3,7 @@
 Usage::
 
     python tests/benchmarks/accuracy.py --data FOLDER [--seeds 3] [--tasks sst2 trec ...]
-                                        [--sides sklearn_bert trainer] [--out accuracy.json]
+                                        [--sides plain probe ... trainer] [--out accuracy.json]
 
 ``FOLDER`` holds ``sst2.csv.gz``, ``trec.csv.gz``, ``stsb.csv.gz``, ``emobank.csv.gz`` and
 ``goemotions.csv.gz``, each with a ``split`` column (train, dev, test). Every finished run is written
@@ -12,8 +12,9 @@ it stopped. The table at the end is Markdown.
 
 Both sides get the first 4,000 rows of the shuffled training part, two epochs, batches of 32 grouped
 by length, a learning rate of 5e-5 with 10 % warm-up and linear decay, weight decay 0.01, clipping at
-1.0, ``max_length`` 128, the same precision, and a randomly started head. Trainer's regression
-targets are standardised, as the regressor's are.
+1.0, ``max_length`` 128 and the same precision. "plain" is this project's estimator with a randomly
+started head on the pooler, as Trainer's; the other sides of this project change what their names say.
+Trainer's regression targets are standardised, as the regressor's are.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +78,12 @@ def load(task_name, folder):
     return [(part[task.texts], part[targets[0] if one else targets].to_numpy()) for part in (train, scored)]
 
 
-def run_sklearn_bert(task, train, scored, seed):
+def run_sklearn_bert(task, train, scored, seed, **changes):
     """Score of this project's estimator."""
     from sklearn_bert import BertClassifier, BertRegressor
 
     estimator = BertRegressor if task.problem_type == "regression" else BertClassifier
-    model = estimator(get_model_path(), random_state=seed, **SETTINGS)
+    model = estimator(get_model_path(), random_state=seed, **SETTINGS | changes)
     model.fit(*train)
     return task.score(scored[1], model.predict(scored[0]))
 
@@ -145,7 +147,13 @@ def _trainer_targets(task, y):
     return n_outputs, scaled.tolist(), lambda logits: logits[:, 0] if n_outputs == 1 else logits
 
 
-SIDES = {"sklearn_bert": run_sklearn_bert, "trainer": run_trainer}
+SIDES = {
+    "plain": partial(run_sklearn_bert, head_init="random", pooling="pooler"),
+    "mean, 1e-4": partial(run_sklearn_bert, head_init="random", pooling="mean", learning_rate=1e-4),
+    "probe": partial(run_sklearn_bert, head_init="probe", pooling="pooler"),
+    "probe, mean, 1e-4": partial(run_sklearn_bert, head_init="probe", pooling="mean", learning_rate=1e-4),
+    "trainer": run_trainer,
+}
 
 
 def table(results):
