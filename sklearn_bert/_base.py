@@ -7,16 +7,17 @@ or training to the net. Text leaves numpy here once, and logits return here once
 import warnings
 from numbers import Integral, Real
 from os import PathLike
+from typing import Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._batching import EncodedDataset
-from ._checkpoint import load_config, load_tokenizer, resolve_checkpoint
+from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
 from ._module import POOLINGS
 from ._net import BertNet
@@ -108,10 +109,11 @@ class BaseBertEstimator(BaseEstimator):
     @property
     def module_(self):
         """The fitted `BertModule`."""
+        check_is_fitted(self)
         return self.net_.module_
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None) -> Self:
         """Fine-tune the model on texts and their targets.
 
         Parameters
@@ -131,7 +133,8 @@ class BaseBertEstimator(BaseEstimator):
         Raises
         ------
         ValueError
-            If `X`, `y` or a parameter is not as expected; the message says what to do.
+            If `X`, `y` or a parameter is not as expected, or the training diverges; the message says
+            what to do.
         OSError
             If the checkpoint cannot be loaded.
         """
@@ -145,6 +148,7 @@ class BaseBertEstimator(BaseEstimator):
         return self
 
     def _fit(self, X, y, sample_weight):
+        _check_layer_sizes(self.hidden_layer_sizes)
         columns, y, weights, target = self._check_fit_data(X, y, sample_weight)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
@@ -154,7 +158,7 @@ class BaseBertEstimator(BaseEstimator):
             config = load_config(folder, dropout=self.dropout, attention_dropout=self.attention_dropout)
             config.num_labels, config.problem_type = target.num_labels, target.problem_type
             tokenizer = load_tokenizer(folder, config)
-            max_length = resolve_max_length(self.max_length, tokenizer, config, len(columns))
+            max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), len(columns))
             tokens = tokenize(tokenizer, columns, max_length)
             net = self._make_net(folder, config, tokenizer, max_length, device, precision, seed)
             net.fit(EncodedDataset(tokens, target.encode(y), weights))
@@ -187,12 +191,17 @@ class BaseBertEstimator(BaseEstimator):
         """Texts, y, weights of mean one and the fitted target, without rows of zero weight."""
         y, target_class = self._check_y(y)
         columns = self._check_X(X, reset=True)
-        check_consistent_length(columns[0], y)
+        if len(columns[0]) != len(y):
+            raise ValueError(
+                f"Found input variables with inconsistent numbers of samples: [{len(columns[0])}, {len(y)}]. "
+                "Pass one value, or one row of values, of y per row of X."
+            )
         weights = _check_sample_weight(sample_weight, columns[0], dtype=np.float64, ensure_non_negative=True)
         kept = np.flatnonzero(weights)
         if len(kept) == 0:
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        columns, y, weights = tuple([column[i] for i in kept] for column in columns), y[kept], weights[kept]
+        columns = tuple([column[i] for i in kept] for column in columns)
+        y, weights = y[kept], weights[kept] / weights.max()
         target = target_class(y, weights, **self._target_params())
         weights = target.weigh(y, weights)
         return columns, y, weights * (len(weights) / weights.sum()), target
@@ -218,7 +227,6 @@ class BaseBertEstimator(BaseEstimator):
             device=device,
             verbose=self.verbose,
             callbacks__valid_loss=None,
-            **({} if self.verbose else {"callbacks__print_log": None}),
         )
 
     def _logits(self, X):
@@ -227,6 +235,14 @@ class BaseBertEstimator(BaseEstimator):
         columns = self._check_X(X, reset=False)
         tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length)
         return self.net_.predict_logits(EncodedDataset(tokens)).astype(np.float64)
+
+
+def _check_layer_sizes(sizes):
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        raise ValueError(
+            f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1, one per hidden layer. "
+            "Pass () for a linear head."
+        )
 
 
 def _warn_if_truncated(report):

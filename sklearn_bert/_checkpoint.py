@@ -121,6 +121,18 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
     return config
 
 
+def count_positions(config):
+    """Number of tokens that an encoder of this config can tell the places of; None if there is no limit."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or config.model_type == "bert":
+        return positions
+    # RoBERTa and its kin number the tokens from behind the padding's index; only their layers tell.
+    with torch.device("meta"):
+        layers = AutoModel.from_config(config).named_modules()
+    indices = [getattr(layer, "padding_idx", None) for name, layer in layers if name.endswith("position_embeddings")]
+    return positions - max((index + 1 for index in indices if index is not None), default=0)
+
+
 def load_tokenizer(folder, config):
     """The tokenizer of a checkpoint, which must not know more tokens than the encoder.
 
@@ -134,6 +146,8 @@ def load_tokenizer(folder, config):
     with _quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except (ImportError, MemoryError):
+            raise
         except Exception as error:  # tokenizers raises bare Exceptions on damaged files
             raise OSError(
                 f"The tokenizer in {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}"
@@ -170,6 +184,8 @@ def load_encoder(folder, config, dtype=torch.float32):
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
+    except (ImportError, MemoryError):
+        raise
     except Exception as error:  # safetensors and torch raise many kinds on damaged files
         raise OSError(f"The weights in {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}") from error
     # transformers gives random values to what the file lacks. Only a pooler may begin so.

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseBertEstimator
 from ._targets import MultiLabelTarget, check_classification_y
@@ -67,7 +68,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         needs CUDA; "float64" is slow and for exact comparisons.
     random_state : int, RandomState instance or None, default=None
         Source of the head's first weights, the dropout and the order of the batches. The same int
-        gives the same fitted weights, to the bit, on the same machine and number of threads.
+        gives the same fitted weights, to the bit, on the same CPU and number of threads; on a GPU,
+        sums in another order may change the last bits.
     verbose : int, default=0
         0 prints nothing; 1 prints a row per epoch.
 
@@ -179,7 +181,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Most probable labels.
 
         Parameters
@@ -196,7 +198,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         logits = self._logits(X)
         return self._target.predict(logits)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> np.ndarray:
         """Probabilities of the classes or labels.
 
         Parameters
@@ -213,7 +215,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         logits = self._logits(X)
         return self._target.predict_proba(logits)
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Scores before softmax or sigmoid.
 
         Parameters
@@ -232,6 +234,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     @property
     def classes_(self):
         """The sorted labels, or the positions of the labels in multi-label mode."""
+        check_is_fitted(self)
         return self._target.classes
 
     def _check_y(self, y):

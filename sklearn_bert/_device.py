@@ -28,7 +28,7 @@ def resolve_device(device):
         return torch.device(kind)
     try:
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
+        torch.empty(1, device=resolved).item()
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"device={str(device)!r} cannot be used here ({str(error).split('. ')[0]}). "

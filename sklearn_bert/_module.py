@@ -30,7 +30,9 @@ def regression_loss(logits, labels, reduction="mean"):
 
 def single_label_loss(logits, labels, reduction="mean"):
     """Cross entropy."""
-    return F.cross_entropy(logits, labels.long().view(-1), reduction=reduction)
+    if not labels.is_floating_point():  # fractional labels are for torch to refuse
+        labels = labels.long()
+    return F.cross_entropy(logits, labels.view(-1), reduction=reduction)
 
 
 def multi_label_loss(logits, labels, reduction="mean"):
@@ -56,7 +58,8 @@ class BertModule(nn.Module):
     config : transformers.PreTrainedConfig
         The encoder's config; its `num_labels` and `problem_type` describe the head. It is copied.
     encoder : torch.nn.Module, optional
-        A pretrained encoder made from such a config. None: a new one with random weights.
+        A pretrained encoder made from such a config. None: a new one with random weights. It is used
+        as it is, not copied; a pooler that `pooling` leaves aside is frozen.
     pooling : {"pooler", "cls", "mean"}, default="pooler"
         What stands for the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
         hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
@@ -91,7 +94,6 @@ class BertModule(nn.Module):
         self.dropout = nn.Dropout(_head_dropout(config) if dropout is None else dropout)
         self.classifier = self._new_linear(sizes[-1], config.num_labels)
         self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
-        self.to(self.bert.dtype)
 
     def forward(
         self,
@@ -259,7 +261,7 @@ class BertModule(nn.Module):
 
     def _new_linear(self, n_in, n_out):
         """A linear layer with BERT's initial weights."""
-        layer = nn.Linear(n_in, n_out)
+        layer = nn.Linear(n_in, n_out, dtype=self.bert.dtype)
         nn.init.normal_(layer.weight, std=getattr(self.config, "initializer_range", 0.02))
         nn.init.zeros_(layer.bias)
         return layer

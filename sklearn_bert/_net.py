@@ -122,7 +122,7 @@ class BertNet(skorch.NeuralNet):
     def _probe_head(self, dataset):
         """Set the head to the linear model solved on the features of the untrained network."""
         rows = probe_rows(dataset.targets["y"], self.seed)
-        features = self._predict(dataset.take(rows), lambda inputs: self.module_.features(**inputs))
+        features = self._predict(dataset.take(rows), partial(self._compute, self.module_.features))
         y, w = (dataset.targets[name][rows] for name in ("y", "w"))
         weight, bias = solve_head(self.config.problem_type, features, y, w, self.config.num_labels)
         with torch.no_grad():
@@ -134,9 +134,19 @@ class BertNet(skorch.NeuralNet):
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
-        self.fit_loop(X, y, **fit_params)
+        with torch.enable_grad():
+            self.fit_loop(X, y, **fit_params)
         self.notify("on_train_end", X=X, y=y)
+        if not all(torch.isfinite(p).all() for p in self.module_.parameters()):
+            raise self._divergence()
         return self
+
+    def _divergence(self):
+        return ValueError(
+            f"The training diverged in epoch {len(self.history)}: loss or weights are no longer finite, with "
+            f"learning_rate={self.lr} and precision={self.precision!r}. Lower learning_rate, raise warmup_fraction, or "
+            "lower max_grad_norm."
+        )
 
     def train_step(self, batch, **fit_params):
         """One update: forward, weighted loss, backward, clipped step, next learning rate."""
@@ -145,6 +155,8 @@ class BertNet(skorch.NeuralNet):
         self.optimizer_.zero_grad(set_to_none=True)
         logits = self.infer(inputs)
         loss = self.get_loss(logits, targets, X=inputs, training=True)
+        if not torch.isfinite(loss):
+            raise self._divergence()
         self.scaler_.scale(loss).backward()
         self.scaler_.unscale_(self.optimizer_)
         if self.max_grad_norm is not None:
@@ -159,19 +171,19 @@ class BertNet(skorch.NeuralNet):
 
     def infer(self, x, **fit_params):
         """A batch of inputs to (B, num_labels) logits, in float32 or better."""
-        with self.autocast():
-            logits = self.module_(**to_device(x, self.device), return_dict=False)[0]
-        return logits.float() if self.precision in _AUTOCAST else logits
+        return self._compute(lambda **inputs: self.module_(**inputs, return_dict=False)[0], x)
+
+    def _compute(self, function, inputs):
+        """A function of the module, on the device and in the precision asked for; the result in float32 or better."""
+        dtype = _AUTOCAST.get(self.precision)
+        with torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None):
+            result = function(**to_device(inputs, self.device))
+        return result.float() if dtype else result
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         """mean(w * loss): the weights have a mean of one over the data set, not over the batch."""
         targets = to_device(y_true, self.device)
         return (targets["w"].to(y_pred.dtype) * self.criterion_(y_pred, targets["y"])).mean()
-
-    def autocast(self):
-        """The context in which the module computes; float32 and float64 compute as they are."""
-        dtype = _AUTOCAST.get(self.precision)
-        return torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None)
 
     # -- after training -----------------------------------------------------------------------------
 
@@ -191,11 +203,9 @@ class BertNet(skorch.NeuralNet):
         iterator = self.get_iterator(dataset, training=False)
         self._set_training(False)
         results = None
-        # One autocast round all batches casts the weights once.
-        with torch.inference_mode(), self.autocast():
+        with torch.inference_mode():
             for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
-                batch = compute(to_device(inputs, self.device))  # (B, ...)
-                batch = (batch.float() if self.precision in _AUTOCAST else batch).cpu().numpy()
+                batch = compute(inputs).cpu().numpy()  # (B, ...)
                 if results is None:
                     results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
                 results[rows] = batch

@@ -1,7 +1,7 @@
 """The head's first weights: a linear model solved on the features of the untrained network.
 
-Fine-tuning from a random head first distorts good features to suit bad logits; on a few thousand rows
-it never quite recovers, and with many rare labels it learns nothing. Linear probing, then fine-tuning
+Fine-tuning from a random head first distorts good features to suit bad logits, and with many rare labels
+and few steps it learns nothing. Linear probing, then fine-tuning
 (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
 ICLR 2022) starts from the best linear model there is. A leaf: arrays and scikit-learn's solvers.
 """
@@ -96,7 +96,8 @@ def _solve_regression(X, y, sample_weight, num_labels):
 
 
 def _logistic_regression(X, n_outputs):
-    # Newton's steps are exact in a few rounds, but their cost grows with the square of the parameters.
+    # Newton's steps are exact in a few rounds, but dear: with the square of the parameters of one model,
+    # and once per label.
     exact = X.shape[1] * n_outputs <= _NEWTON_MAX
     solver = {"solver": "newton-cholesky", "tol": 1e-10} if exact else {"tol": 1e-3}
     return LogisticRegression(C=1 / (_LOGISTIC_PENALTY * X.size), max_iter=200, **solver)

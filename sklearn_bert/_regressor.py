@@ -1,5 +1,6 @@
 """The regressor: one number per row or several, from what y looks like."""
 
+import numpy as np
 from sklearn.base import RegressorMixin
 
 from ._base import BaseBertEstimator
@@ -64,7 +65,8 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         needs CUDA; "float64" is slow and for exact comparisons.
     random_state : int, RandomState instance or None, default=None
         Source of the head's first weights, the dropout and the order of the batches. The same int
-        gives the same fitted weights, to the bit, on the same machine and number of threads.
+        gives the same fitted weights, to the bit, on the same CPU and number of threads; on a GPU,
+        sums in another order may change the last bits.
     verbose : int, default=0
         0 prints nothing; 1 prints a row per epoch.
 
@@ -169,7 +171,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Numbers in y's units.
 
         Parameters

@@ -54,6 +54,11 @@ class SingleLabelTarget:
             )
         self.num_labels = len(self.classes)
         self.class_weight = compute_class_weight(class_weight, classes=self.classes, y=y, sample_weight=sample_weight)
+        if (self.class_weight < 0).any() or not self.class_weight.any():
+            raise ValueError(
+                f"Got class_weight={class_weight!r}, expected non-negative weights that are not all zero. "
+                "Pass 'balanced' or None for a usual choice."
+            )
 
     def encode(self, y):
         """Position of each label in the sorted classes, shape (n,) int64."""
@@ -166,7 +171,7 @@ def check_regression_y(y):
     ValueError
         If y is None, holds missing or infinite values, or is not numeric.
     """
-    is_category = "category" in map(str, _column_dtypes(y))
+    is_category = any(str(dtype) == "category" for dtype in _column_dtypes(y))
     values = _check_y(y, "BertRegressor")
     if values.dtype.kind == "O" and all(isinstance(value, (int, float, np.number)) for value in values.flat):
         values = values.astype(np.float64)

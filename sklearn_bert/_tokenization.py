@@ -70,16 +70,15 @@ class TruncationReport:
     max_length: int
 
 
-def resolve_max_length(max_length, tokenizer, config, n_columns):
-    """The limit in tokens: the one asked for, or the model's own.
+def resolve_max_length(max_length, tokenizer, n_positions, n_columns):
+    """The limit in tokens: the one asked for, or the model's own (None: only the tokenizer's).
 
     Raises
     ------
     ValueError
         If the limit is more than the model's, or leaves no room for a token of text.
     """
-    positions = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
-    own = min(tokenizer.model_max_length, positions)
+    own = min(tokenizer.model_max_length, n_positions or tokenizer.model_max_length)
     if max_length is None:
         return own
     if max_length > own:

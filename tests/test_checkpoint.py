@@ -18,10 +18,20 @@ import torch
 import transformers
 from huggingface_hub import errors, snapshot_download, utils
 from safetensors.torch import save_file
-from transformers import BertForMaskedLM, BertForPreTraining, BertModel
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertForMaskedLM,
+    BertForPreTraining,
+    BertModel,
+    CamembertConfig,
+    MPNetConfig,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
 from transformers.utils import logging as transformers_logging
 
-from sklearn_bert._checkpoint import load_config, load_encoder, load_tokenizer, resolve_checkpoint
+from sklearn_bert._checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
 from tests.conftest import WORDS, make_config, make_tokenizer
 
 CONFIG, WEIGHTS, BIN, TOKENIZER = "config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.json"
@@ -524,3 +534,14 @@ def test_a_damaged_index_of_shards_is_an_error_in_a_sentence(folder, text):
 def test_a_text_in_place_of_a_checkpoint_is_an_error_in_a_sentence():
     with pytest.raises(OSError, match="is neither a folder nor a valid hub id"):
         resolve_checkpoint("n" * 300)
+
+
+@pytest.mark.parametrize("kind", [BertConfig, RobertaConfig, XLMRobertaConfig, CamembertConfig, MPNetConfig])
+def test_positions_are_counted_from_where_an_encoder_begins(kind):
+    """A text of as many tokens passes, one more has no place."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = kind(vocab_size=20, max_position_embeddings=12, **sizes)
+    n, encoder = count_positions(config), AutoModel.from_config(config).eval()
+    assert encoder(torch.full((1, n), 5)).last_hidden_state.shape == (1, n, 16)
+    with pytest.raises((IndexError, RuntimeError)):
+        encoder(torch.full((1, n + 1), 5))

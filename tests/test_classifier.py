@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
-from sklearn.exceptions import DataConversionWarning
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from sklearn_bert import BertClassifier
 
@@ -143,6 +143,18 @@ def test_class_weights_multiply_the_sample_weights(classifier):
     classifier.set_params(class_weight=None).fit(TEXTS, y, sample_weight=[5, 1, 1, 1, 1, 1])
     np.testing.assert_allclose(weighted, classifier.predict_proba(TEXTS), atol=1e-12)
     np.testing.assert_allclose(balanced, weighted, atol=1e-12)
+
+
+@pytest.mark.parametrize("class_weight", [{0: -1.0}, {0: 0, 1: 0}], ids=str)
+def test_class_weights_without_sense_are_an_error(classifier, class_weight):
+    with pytest.raises(ValueError, match=re.escape(f"Got class_weight={class_weight!r}, expected non-negative")):
+        classifier.set_params(class_weight=class_weight).fit(TEXTS, TWO)
+
+
+def test_unfitted_classes_are_said_to_be_unfitted(classifier):
+    assert not hasattr(classifier, "classes_")
+    with pytest.raises(NotFittedError, match="This BertClassifier instance is not fitted yet"):
+        classifier.classes_  # noqa: B018 - asking is the subject
 
 
 def test_balanced_class_weights_make_rare_and_common_equally_likely(tiny_bert):

@@ -105,6 +105,16 @@ def test_the_parameters_move_as_plain_adamw_moves_them(make_net, dataset):
         torch.testing.assert_close(moved, expected, rtol=1e-9, atol=1e-12)
 
 
+def test_dropout_is_on_in_training_and_off_in_prediction(make_net, dataset):
+    net, modes = make_net(), []
+    net.module_.eval()
+    net.on_grad_computed = lambda *_, **__: modes.append(all(m.training for m in net.module_.modules()))
+    net.partial_fit(dataset)
+    assert modes == [True]
+    net.predict_logits(dataset)
+    assert not any(m.training for m in net.module_.modules())
+
+
 def test_an_interrupt_is_passed_on(make_net, dataset):
     net = make_net()
 

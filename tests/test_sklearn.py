@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
-from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import (
@@ -22,6 +21,7 @@ from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
     HalvingGridSearchCV,
+    RandomizedSearchCV,
     TunedThresholdClassifierCV,
     cross_val_predict,
     cross_val_score,
@@ -73,6 +73,12 @@ def test_two_processes_find_what_one_finds(classifier, reviews):
     np.testing.assert_array_equal(*scores)
 
 
+def test_randomized_search(classifier, reviews):
+    rates = {"learning_rate": [1e-6, 1e-2]}
+    search = RandomizedSearchCV(classifier, rates, n_iter=2, cv=2, random_state=0).fit(*reviews)
+    assert search.best_params_ == {"learning_rate": 1e-2}
+
+
 def test_halving_grid_search(classifier, reviews):
     search = HalvingGridSearchCV(
         classifier, {"learning_rate": [1e-6, 1e-2]}, cv=2, min_resources=24, random_state=0
@@ -93,12 +99,20 @@ def test_cross_validation_in_every_form(classifier, reviews):
     )
 
 
+def one_sided(labels):
+    """Weights under which only one row speaks against "good"."""
+    weights = np.where(np.array(labels) == "good", 1.0, 0.0)
+    weights[labels.index("bad")] = 1e-6
+    return weights
+
+
 def test_pipeline_reaches_the_parameters_and_passes_weights(classifier, reviews):
     pipeline = make_pipeline(FunctionTransformer(lambda texts: [text.upper() for text in texts]), classifier)
     pipeline.set_params(bertclassifier__max_epochs=9)
-    pipeline.fit(*reviews, bertclassifier__sample_weight=np.ones(48))
+    pipeline.fit(*reviews, bertclassifier__sample_weight=one_sided(reviews[1]))
     assert pipeline[-1].n_iter_ == 9
-    assert pipeline.score(*reviews) > 0.9
+    assert (pipeline.predict(reviews[0]) == "good").all()
+    assert pipeline.fit(*reviews).score(*reviews) > 0.9
 
 
 def test_column_transformer_picks_the_text_column(classifier, reviews):
@@ -166,22 +180,21 @@ def test_transformed_target(regressor, stars):
     assert model.score(*stars) > 0.9
 
 
-def test_bagging_and_boosting_take_an_array_of_one_column(classifier, reviews):
-    X, y = column(reviews[0]), reviews[1]
+@pytest.mark.parametrize("make_column", [column, lambda texts: pd.DataFrame({"text": texts})], ids=["array", "frame"])
+def test_bagging_and_boosting_take_one_column(classifier, reviews, make_column):
+    X, y = make_column(reviews[0]), reviews[1]
     classifier.set_params(max_epochs=20)
     assert BaggingClassifier(classifier, n_estimators=2, random_state=0).fit(X, y).score(X, y) > 0.9
     assert AdaBoostClassifier(classifier, n_estimators=2, random_state=0).fit(X, y).score(X, y) > 0.9
 
 
-def test_metadata_routing_brings_the_weights(classifier, reviews):
+def test_metadata_routing_brings_the_weights_through_a_search(classifier, reviews):
     with sklearn.config_context(enable_metadata_routing=True):
-        routed = classifier.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        weights = np.where(np.array(reviews[1]) == "good", 1.0, 0.0)
-        weights[1] = 1.0
-        search = GridSearchCV(routed, {"max_epochs": [1, 2]}, cv=2).fit(*reviews, sample_weight=np.ones(48))
-        assert search.best_estimator_.n_iter_ in (1, 2)
-        only_good = clone(routed).fit(*reviews, sample_weight=weights)
-    assert (only_good.predict(reviews[0]) == "good").all()
+        routed = classifier.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        folds = [(np.arange(48), np.arange(48))]
+        search = GridSearchCV(routed, {"max_epochs": [1, 2]}, cv=folds)
+        search.fit(*reviews, sample_weight=one_sided(reviews[1]))
+    assert (search.predict(reviews[0]) == "good").all()
 
 
 def test_a_pandas_output_setting_changes_nothing(classifier, reviews):

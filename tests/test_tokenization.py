@@ -7,7 +7,7 @@ import pytest
 
 from sklearn_bert import _tokenization
 from sklearn_bert._tokenization import TruncationReport, resolve_max_length, tokenize, truncation_report
-from tests.conftest import WORDS, make_config, make_tokenizer
+from tests.conftest import WORDS, make_tokenizer
 
 TEXTS = ["the movie was great", "", "bad", "it is not very good , really !", "a", "a " * 100]
 OTHERS = ["a", "soup", "", "the plot was dull", "a " * 100, "very nice"]
@@ -146,15 +146,12 @@ def test_report_counts_both_texts_of_a_pair(tokenizer):
     ids=["equal", "tokenizer's", "config's", "tokenizer without limit", "config without positions"],
 )
 def test_no_max_length_means_the_models_own(of_tokenizer, of_config, expected, n_columns):
-    config = make_config(50, max_position_embeddings=of_config or 1)
-    if of_config is None:
-        del config.max_position_embeddings
-    assert resolve_max_length(None, make_tokenizer(WORDS, of_tokenizer), config, n_columns) == expected
+    assert resolve_max_length(None, make_tokenizer(WORDS, of_tokenizer), of_config, n_columns) == expected
 
 
 @pytest.mark.parametrize(("max_length", "n_columns"), [(3, 1), (5, 2), (64, 1), (64, 2)])
 def test_max_length_within_the_limits_is_kept(tokenizer, max_length, n_columns):
-    assert resolve_max_length(max_length, tokenizer, make_config(50), n_columns) == max_length
+    assert resolve_max_length(max_length, tokenizer, 64, n_columns) == max_length
 
 
 def test_max_length_above_the_models_own_is_an_error(tokenizer):
@@ -163,7 +160,7 @@ def test_max_length_above_the_models_own_is_an_error(tokenizer):
         "Lower max_length, or pass None for the model's own limit."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        resolve_max_length(65, tokenizer, make_config(50), 1)
+        resolve_max_length(65, tokenizer, 64, 1)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +174,7 @@ def test_max_length_without_room_for_text_is_an_error(tokenizer, max_length, n_c
         f"Expected at least {least}; raise max_length."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        resolve_max_length(max_length, tokenizer, make_config(50), n_columns)
+        resolve_max_length(max_length, tokenizer, 64, n_columns)
 
 
 def test_taking_rows_keeps_their_tokens_and_the_order_asked_for(tokenizer):
