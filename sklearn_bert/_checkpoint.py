@@ -6,6 +6,7 @@ missing, what to do. Remote code is never run, and ``.bin`` weights are read by 
 unpickler.
 """
 
+import inspect
 import json
 import logging
 import os
@@ -171,7 +172,9 @@ def load_encoder(folder, config, dtype=torch.float32):
     Raises
     ------
     OSError
-        If the weights cannot be read.
+        If the weights cannot be read, or are not those of the config.
+    ValueError
+        If the encoder cannot ignore padding.
     """
     try:
         with _quiet():
@@ -195,6 +198,11 @@ def load_encoder(folder, config, dtype=torch.float32):
         raise OSError(
             f"The weights in {str(folder)!r} are not those that its config.json describes: absent or of another shape "
             f"are {', '.join(sorted(misfits)[:3])}{', ...' if len(misfits) > 3 else ''}. {_SAVE_AGAIN}"
+        )
+    if "attention_mask" not in inspect.signature(encoder.forward).parameters:
+        raise ValueError(
+            f"A {config.model_type!r} encoder takes no attention mask, so padding would change its predictions. "
+            "Choose an encoder with attention, such as BERT."
         )
     return encoder
 

@@ -25,6 +25,7 @@ from transformers import (
     BertForPreTraining,
     BertModel,
     CamembertConfig,
+    FNetConfig,
     MPNetConfig,
     RobertaConfig,
     XLMRobertaConfig,
@@ -545,3 +546,12 @@ def test_positions_are_counted_from_where_an_encoder_begins(kind):
     assert encoder(torch.full((1, n), 5)).last_hidden_state.shape == (1, n, 16)
     with pytest.raises((IndexError, RuntimeError)):
         encoder(torch.full((1, n + 1), 5))
+
+
+def test_an_encoder_that_cannot_ignore_padding_is_refused(folder):
+    config = FNetConfig(vocab_size=N_TOKENS, hidden_size=16, num_hidden_layers=1, intermediate_size=32)
+    AutoModel.from_config(config).save_pretrained(folder)
+    with pytest.raises(
+        ValueError, match=re.escape("A 'fnet' encoder takes no attention mask, so padding would change")
+    ):
+        load_encoder(folder, load_config(folder))

@@ -115,6 +115,46 @@ def test_dropout_is_on_in_training_and_off_in_prediction(make_net, dataset):
     assert not any(m.training for m in net.module_.modules())
 
 
+class OverflowingScaler:
+    """Does what a float16 gradient scaler does when the first step overflows, and notes the order of calls."""
+
+    def __init__(self):
+        self.calls, self.factor = [], 8.0
+
+    def scale(self, loss):
+        return loss * self.factor
+
+    def unscale_(self, optimizer):
+        self.calls.append("unscale")
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                p.grad.div_(self.factor)
+
+    def step(self, optimizer):
+        self.calls.append("step")
+
+    def update(self):
+        self.factor /= 2
+
+    def get_scale(self):
+        return self.factor
+
+
+def test_gradients_are_unscaled_before_clipping_and_a_skipped_step_keeps_the_learning_rate(make_net, dataset):
+    net, plain = make_net(warmup_fraction=0.5, max_epochs=8), make_net()
+    for each in (net, plain):
+        each.on_train_begin(each, X=dataset)
+    net.scaler_ = OverflowingScaler()
+    before = net.scheduler_.get_last_lr()
+    for each in (net, plain):
+        each.train_step(one_batch(each, dataset))
+    assert net.scaler_.calls == ["unscale", "step"]
+    assert net.scheduler_.get_last_lr() == before
+    for scaled, expected in zip(net.module_.parameters(), plain.module_.parameters(), strict=True):
+        if expected.grad is not None:
+            torch.testing.assert_close(scaled.grad, expected.grad, rtol=1e-9, atol=1e-12)
+
+
 def test_an_interrupt_is_passed_on(make_net, dataset):
     net = make_net()
 
