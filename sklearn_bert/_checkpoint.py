@@ -296,11 +296,8 @@ def _quiet():
     """
     hf = transformers.utils.logging
     loggers = [logging.getLogger("transformers"), logging.getLogger("huggingface_hub")]
-    levels, bars, hub_bars = (
-        [logger.level for logger in loggers],
-        hf.is_progress_bar_enabled(),
-        dict(progress_bar_states),
-    )
+    levels = [logger.level for logger in loggers]
+    bars, hub_bars = hf.is_progress_bar_enabled(), dict(progress_bar_states)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the hub's client warns when an environment variable decides
         for logger in loggers:

@@ -115,7 +115,7 @@ class BertNet(skorch.NeuralNet):
         super().on_train_begin(net, X=X, y=y, **kwargs)
         if self.head_init == "probe" and not self.module_.hidden:
             self._probe_head(X)
-        n_steps = self.max_epochs * -(-len(X) // self.batch_size)
+        n_steps = self.max_epochs * len(self.get_iterator(X, training=True))
         factor = partial(linear_warmup_decay, n_steps=n_steps, warmup_fraction=self.warmup_fraction)
         self.scheduler_ = LambdaLR(self.optimizer_, factor)
 
@@ -148,6 +148,12 @@ class BertNet(skorch.NeuralNet):
             "lower max_grad_norm."
         )
 
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Stop as soon as the loss is lost; skorch has read it by now, so a GPU need not wait again."""
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        if not torch.isfinite(kwargs["loss"]):
+            raise self._divergence()
+
     def train_step(self, batch, **fit_params):
         """One update: forward, weighted loss, backward, clipped step, next learning rate."""
         inputs, targets = batch
@@ -155,8 +161,6 @@ class BertNet(skorch.NeuralNet):
         self.optimizer_.zero_grad(set_to_none=True)
         logits = self.infer(inputs)
         loss = self.get_loss(logits, targets, X=inputs, training=True)
-        if not torch.isfinite(loss):
-            raise self._divergence()
         self.scaler_.scale(loss).backward()
         self.scaler_.unscale_(self.optimizer_)
         if self.max_grad_norm is not None:

@@ -241,7 +241,7 @@ def _to_ndarray(y):
     except ValueError:  # rows of different lengths
         values = np.fromiter(y, dtype=object)
     if values.dtype.kind == "T":
-        values = values.astype(object)  # numpy's StringDType is unknown to scikit-learn
+        values = values.astype(object)  # numpy's StringDType: str objects, among which missing values show
     if values.dtype.kind == "U" and isinstance(y, (list, tuple)):
         values = _undo_stringification(y, values)
     if np.ma.is_masked(y) or (values.dtype.kind == "O" and any(is_missing(value) for value in values.flat)):

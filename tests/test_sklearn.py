@@ -14,7 +14,7 @@ from sklearn.ensemble import (
     StackingRegressor,
     VotingClassifier,
 )
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - importing it enables HalvingGridSearchCV
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -34,6 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_bert import BertClassifier, BertRegressor
+from tests.cases import probabilities_in_a_fresh_process
 
 QUICK = {"max_epochs": 8, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
 
@@ -205,24 +206,13 @@ def test_a_pandas_output_setting_changes_nothing(classifier, reviews):
 @pytest.mark.slow
 def test_search_pickle_and_a_fresh_process_agree_on_two_thousand_rows(classifier, reviews, tmp_path):
     """Search with two processes, pickle, predict in a fresh process: the same probabilities."""
-    import subprocess
-    import sys
-
-    import joblib
-
     rng = np.random.default_rng(0)
     picked = rng.integers(0, 48, 2000)
     texts = [f"{reviews[0][i]} {'very ' * rng.integers(0, 9)}" for i in picked]
     y = [reviews[1][i] for i in picked]
     search = GridSearchCV(classifier.set_params(max_epochs=1), {"learning_rate": [1e-3, 1e-2]}, cv=2, n_jobs=2)
     search.fit(texts, y)
-    joblib.dump((search, texts), tmp_path / "search.joblib")
-    code = (
-        "import sys, joblib, numpy, torch; torch.set_num_threads(1);"
-        "search, texts = joblib.load(sys.argv[1]); numpy.save(sys.argv[2], search.predict_proba(texts))"
-    )
-    paths = [str(tmp_path / name) for name in ("search.joblib", "probabilities.npy")]
-    subprocess.run([sys.executable, "-c", code, *paths], check=True)
+    probabilities = probabilities_in_a_fresh_process(search, texts, tmp_path)
     assert torch.get_num_threads() == 1
-    np.testing.assert_array_equal(np.load(paths[1]), search.predict_proba(texts))
+    np.testing.assert_array_equal(probabilities, search.predict_proba(texts))
     assert search.score(texts, y) > 0.95

@@ -20,19 +20,12 @@ from sklearn_bert._targets import (
     check_classification_y,
     check_regression_y,
 )
+from tests.cases import cases, exactly
 
 RAVEL = (
     "A column-vector y was passed when a 1d array was expected. "
     "Please change the shape of y to (n_samples, ), for example using ravel()."
 )
-
-
-def cases(table):
-    return {"argvalues": list(table.values()), "ids": list(table)}
-
-
-def exactly(message):
-    return f"^{re.escape(message)}$"
 
 
 def fit(check, y, sample_weight=None, **params):

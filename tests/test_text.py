@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from sklearn_bert._text import check_texts
+from tests.cases import cases, exactly
 
 TEXTS = ["Good soup.", "", "très bon", "Good soup."]
 FIRST, SECOND = ["Who?", "", "Where?"], ["me", "you", ""]
@@ -62,14 +63,6 @@ EXPECTED = (
     "Expected the texts as a list of str, a 1-D array, a Series, or a DataFrame or 2-D array with one text column, "
     "or with two for sentence pairs."
 )
-
-
-def cases(table):
-    return {"argvalues": list(table.values()), "ids": list(table)}
-
-
-def exactly(message):
-    return f"^{re.escape(message)}$"
 
 
 @pytest.mark.parametrize("X", **cases(SINGLES))

@@ -1,0 +1,31 @@
+"""What tests of many inputs share: tables of named cases, whole messages, and a process that has seen nothing."""
+
+import re
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+
+_PREDICT = (
+    "import sys, joblib, numpy, torch; torch.set_num_threads(1);"
+    "estimator, texts = joblib.load(sys.argv[1]); numpy.save(sys.argv[2], estimator.predict_proba(texts))"
+)
+
+
+def cases(table):
+    """Arguments of `pytest.mark.parametrize` from a dict of names and values."""
+    return {"argvalues": list(table.values()), "ids": list(table)}
+
+
+def exactly(message):
+    """The pattern of a message from its first to its last character."""
+    return f"^{re.escape(message)}$"
+
+
+def probabilities_in_a_fresh_process(estimator, texts, folder):
+    """What the estimator predicts after a journey through a file into a new process."""
+    stored, predicted = str(folder / "estimator.joblib"), str(folder / "probabilities.npy")
+    joblib.dump((estimator, texts), stored)
+    subprocess.run([sys.executable, "-c", _PREDICT, stored, predicted], check=True)
+    return np.load(predicted)
