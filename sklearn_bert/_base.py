@@ -25,6 +25,7 @@ from ._text import check_texts
 from ._tokenization import resolve_max_length, tokenize, truncation_report
 
 _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
+_RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
 
 
 class BaseBertEstimator(BaseEstimator):
@@ -38,14 +39,16 @@ class BaseBertEstimator(BaseEstimator):
         "model": [str, PathLike],
         "revision": [str, None],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "pooling": [StrOptions(set(POOLINGS))],
+        "pooling": [StrOptions({"auto", *POOLINGS})],
+        "pair_encoding": [StrOptions({"auto", "separate", "joint"})],
         "hidden_layer_sizes": ["array-like"],
         "head_init": [StrOptions({"probe", "random"})],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "attention_dropout": [Interval(Real, 0, 1, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "head_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
@@ -62,6 +65,7 @@ class BaseBertEstimator(BaseEstimator):
         revision,
         max_length,
         pooling,
+        pair_encoding,
         hidden_layer_sizes,
         head_init,
         dropout,
@@ -69,6 +73,7 @@ class BaseBertEstimator(BaseEstimator):
         max_epochs,
         batch_size,
         learning_rate,
+        head_learning_rate,
         weight_decay,
         warmup_fraction,
         max_grad_norm,
@@ -81,6 +86,7 @@ class BaseBertEstimator(BaseEstimator):
         self.revision = revision
         self.max_length = max_length
         self.pooling = pooling
+        self.pair_encoding = pair_encoding
         self.hidden_layer_sizes = hidden_layer_sizes
         self.head_init = head_init
         self.dropout = dropout
@@ -88,6 +94,7 @@ class BaseBertEstimator(BaseEstimator):
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.max_grad_norm = max_grad_norm
@@ -158,17 +165,32 @@ class BaseBertEstimator(BaseEstimator):
             config = load_config(folder, dropout=self.dropout, attention_dropout=self.attention_dropout)
             config.num_labels, config.problem_type = target.num_labels, target.problem_type
             tokenizer = load_tokenizer(folder, config)
+            pooling, siamese, learning_rate = self._resolve_recipe(config, len(columns))
+            columns = _read_apart(columns) if siamese else columns
             max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), len(columns))
             tokens = tokenize(tokenizer, columns, max_length)
-            net = self._make_net(folder, config, tokenizer, max_length, device, precision, seed)
-            net.fit(EncodedDataset(tokens, target.encode(y), weights))
+            net = BertNet(
+                folder,
+                config,
+                pad_token_id=tokenizer.pad_token_id,
+                max_length=max_length,
+                precision=precision,
+                seed=seed,
+                module__pooling=pooling,
+                module__siamese=siamese,
+                lr=learning_rate,
+                device=device,
+                **self._net_params(),
+            )
+            n_texts = 2 if siamese else 1
+            net.fit(EncodedDataset(tokens, target.encode(y), weights, n_texts))
         self._target = target
         self.problem_type_ = target.problem_type
         self.tokenizer_ = tokenizer
         self.n_iter_ = len(net.history)
         self.loss_curve_ = [float(loss) for loss in net.history[:, "train_loss"]]
         self.net_ = net.strip()
-        self.truncation_ = truncation_report(tokenizer, columns, tokens, max_length)
+        self.truncation_ = truncation_report(tokenizer, columns, tokens, max_length, n_texts)
         _warn_if_truncated(self.truncation_)
 
     def _check_X(self, X, *, reset):
@@ -206,35 +228,44 @@ class BaseBertEstimator(BaseEstimator):
         weights = target.weigh(y, weights)
         return columns, y, weights * (len(weights) / weights.sum()), target
 
-    def _make_net(self, folder, config, tokenizer, max_length, device, precision, seed):
-        return BertNet(
-            folder,
-            config,
-            pad_token_id=tokenizer.pad_token_id,
-            max_length=max_length,
-            precision=precision,
-            seed=seed,
-            head_init=self.head_init,
-            module__pooling=self.pooling,
-            module__hidden_layer_sizes=tuple(self.hidden_layer_sizes),
-            module__dropout=self.dropout,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            warmup_fraction=self.warmup_fraction,
-            max_grad_norm=self.max_grad_norm,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            device=device,
-            verbose=self.verbose,
-            callbacks__valid_loss=None,
-        )
+    def _resolve_recipe(self, config, n_columns):
+        """Pooling, whether the texts of pairs are encoded one by one, and learning rate: what "auto" stands for."""
+        probe = self.head_init == "probe"
+        pooling = ("mean" if probe else "pooler") if self.pooling == "auto" else self.pooling
+        separate = probe if self.pair_encoding == "auto" else self.pair_encoding == "separate"
+        # The wider the model, the more each step of Adam moves its outputs: as ELECTRA's three sizes have it.
+        auto_rate = _RATE_OF_BERT_BASE * _WIDTH_OF_BERT_BASE / config.hidden_size
+        return pooling, separate and n_columns == 2, auto_rate if self.learning_rate == "auto" else self.learning_rate
+
+    def _net_params(self):
+        """The constructor's parameters that the net takes as they are."""
+        return {
+            "head_init": self.head_init,
+            "module__hidden_layer_sizes": tuple(self.hidden_layer_sizes),
+            "module__dropout": self.dropout,
+            "head_learning_rate": self.head_learning_rate,
+            "weight_decay": self.weight_decay,
+            "warmup_fraction": self.warmup_fraction,
+            "max_grad_norm": self.max_grad_norm,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "verbose": self.verbose,
+            "callbacks__valid_loss": None,
+        }
 
     def _logits(self, X):
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
+        siamese = self.module_.siamese
+        columns = _read_apart(columns) if siamese else columns
         tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length)
-        return self.net_.predict_logits(EncodedDataset(tokens)).astype(np.float64)
+        return self.net_.predict_logits(EncodedDataset(tokens, n_texts=2 if siamese else 1)).astype(np.float64)
+
+
+def _read_apart(columns):
+    """The texts of pairs as single texts: all first ones, then all second ones."""
+    return (columns[0] + columns[1],)
 
 
 def _check_layer_sizes(sizes):

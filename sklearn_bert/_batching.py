@@ -4,7 +4,7 @@ A batch is as wide as its longest row, so rows of similar lengths belong togethe
 padding would about double the work on short texts. A leaf: torch and arrays, no estimators.
 """
 
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -24,23 +24,38 @@ class EncodedDataset(Dataset):
         None for prediction.
     w : ndarray of shape (n,), optional
         Comes with `y`.
+    n_texts : int, default=1
+        Texts of a row that the encoder reads one by one: `tokens` holds the first text of every row,
+        then the second of every row. A pair read as one text is one.
     """
 
-    def __init__(self, tokens, y=None, w=None):
+    def __init__(self, tokens, y=None, w=None, n_texts=1):
         self.tokens = tokens
         self.targets = {} if y is None else {"y": y, "w": w}
+        self.n_texts = n_texts
 
     def __len__(self):
-        return len(self.tokens)
+        return len(self.tokens) // self.n_texts
+
+    @property
+    def lengths(self):
+        """Tokens that each row adds to a batch of rows like it, shape (n,)."""
+        return self.tokens.lengths.reshape(self.n_texts, -1).max(axis=0) * self.n_texts
 
     def take(self, rows):
         """The dataset of these rows, in this order, without targets."""
-        return EncodedDataset(self.tokens.take(rows))
+        texts = [rows + k * len(self) for k in range(self.n_texts)]
+        return EncodedDataset(self.tokens.take(np.concatenate(texts)), n_texts=self.n_texts)
+
+    def row_keys(self):
+        """A key for each row: equal for rows of the same tokens and y, whatever their weights."""
+        return [
+            (*(array.tobytes() for text in texts for array in text), targets["y"].tobytes()) for texts, targets in self
+        ]
 
     def __getitem__(self, i):
-        row = slice(*self.tokens.offsets[i : i + 2])
         targets = {name: values[i] for name, values in self.targets.items()}
-        return self.tokens.input_ids[row], self.tokens.token_type_ids[row], targets
+        return [self.tokens[j] for j in range(i, len(self.tokens), len(self))], targets
 
 
 class LengthGroupedSampler(Sampler):
@@ -113,14 +128,16 @@ def pad_collate(rows, pad_token_id):
 
     Returns
     -------
-    inputs : dict of torch.Tensor of shape (B, T), int64
-        ``input_ids``, ``attention_mask`` (0 on padding) and ``token_type_ids``.
+    inputs : dict of torch.Tensor of shape (B * n_texts, T), int64
+        ``input_ids``, ``attention_mask`` (0 on padding) and ``token_type_ids``; the texts of a row
+        follow one another.
     targets : dict of torch.Tensor
         ``y`` of shape (B,) or (B, num_labels) and ``w`` of shape (B,); empty for prediction.
     """
-    ids, types, targets = zip(*rows, strict=True)
+    texts, targets = zip(*rows, strict=True)
+    ids, types = zip(*chain.from_iterable(texts), strict=True)
     lengths = np.array([len(row) for row in ids])
-    filled = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+    filled = np.arange(lengths.max()) < lengths[:, None]  # (B * n_texts, T)
     inputs = {
         "input_ids": _pad(ids, filled, pad_token_id),
         "attention_mask": torch.from_numpy(filled.astype(np.int64)),

@@ -26,17 +26,24 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Most tokens of a text or pair, special tokens included; the rest is cut off, see
         `truncation_`. None is the model's own limit (512 for BERT). Time and memory of long texts
         grow with it.
-    pooling : {"pooler", "cls", "mean"}, default="pooler"
-        What stands for the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
-        hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
+    pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
+        What stands for a text: ``[CLS]`` through dense and tanh, as BERT does; the last hidden state
+        at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with
+        ``head_init="probe"`` and "pooler" otherwise.
+    pair_encoding : {"auto", "separate", "joint"}, default="auto"
+        How sentence pairs are read: one by one, the head seeing ``(u, v, |u - v|, u * v)`` of their
+        two vectors [4]_, or as one text, as BERT does. Separate texts start from what a sentence
+        encoder knows of similarity; a joint text lets each word see the other sentence, but learns
+        that from scratch and wants many thousands of pairs. With "separate", `max_length` holds for
+        each text. "auto" is "separate" with ``head_init="probe"`` and "joint" otherwise.
     hidden_layer_sizes : array-like of int, default=()
         Widths of GELU layers between the pooled output and the last linear layer.
-    head_init : {"random", "probe"}, default="random"
-        Where the head starts: at BERT's usual random weights, or at the linear model solved on the
-        pooled outputs of the network before training [3]_. "probe" costs one prediction pass over
-        at most 4,000 rows and about a second, and is what lets many rare labels be learned in few
-        epochs. It wants a pretrained encoder and its usual learning rates (up to about 1e-4). With
-        `hidden_layer_sizes` it does not apply, and the head starts at random.
+    head_init : {"probe", "random"}, default="probe"
+        Where the head starts: at the linear model solved on the vectors of the untrained network [3]_,
+        or at BERT's usual random weights. "probe" costs one prediction pass over at most 4,000 rows
+        and about a second; few rows, and many rare labels, cannot be learned without it.
+        With `hidden_layer_sizes` it does not apply, and the head starts at random. "random" leads
+        back to BERT's own recipe [1]_ in one step: "auto" then stands for what BERT does.
     dropout : float, default=None
         Dropout probability of the hidden states, in the encoder and before the head. None is the
         checkpoint's own (0.1 for BERT).
@@ -47,9 +54,12 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     batch_size : int, default=32
         Rows in a training step. In prediction a batch holds at most as many tokens as `batch_size`
         rows of full length.
-    learning_rate : float, default=5e-5
+    learning_rate : float or "auto", default="auto"
         Highest learning rate of AdamW [2]_: it rises linearly over the warm-up and then falls
-        linearly towards 0.
+        linearly towards 0. "auto" is 5e-5 for the width of bert-base (768) and in inverse proportion
+        to the model's: 1e-4 for a width of 384.
+    head_learning_rate : float, default=None
+        Peak learning rate of the head, the layers after the pooled output. None: `learning_rate`.
     weight_decay : float, default=0.01
         Decay of the weight matrices; biases and normalisation weights do not decay.
     warmup_fraction : float, default=0.1
@@ -114,6 +124,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     .. [2] I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     .. [3] A. Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
        Out-of-Distribution", ICLR 2022.
+    .. [4] N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+       EMNLP 2019.
 
     Examples
     --------
@@ -137,14 +149,16 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         *,
         revision=None,
         max_length=None,
-        pooling="pooler",
+        pooling="auto",
+        pair_encoding="auto",
         hidden_layer_sizes=(),
-        head_init="random",
+        head_init="probe",
         dropout=None,
         attention_dropout=None,
         max_epochs=3,
         batch_size=32,
-        learning_rate=5e-5,
+        learning_rate="auto",
+        head_learning_rate=None,
         weight_decay=0.01,
         warmup_fraction=0.1,
         max_grad_norm=1.0,
@@ -159,6 +173,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
             revision=revision,
             max_length=max_length,
             pooling=pooling,
+            pair_encoding=pair_encoding,
             hidden_layer_sizes=hidden_layer_sizes,
             head_init=head_init,
             dropout=dropout,
@@ -166,6 +181,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
             max_epochs=max_epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            head_learning_rate=head_learning_rate,
             weight_decay=weight_decay,
             warmup_fraction=warmup_fraction,
             max_grad_norm=max_grad_norm,

@@ -63,6 +63,10 @@ class BertModule(nn.Module):
     pooling : {"pooler", "cls", "mean"}, default="pooler"
         What stands for the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
         hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
+    siamese : bool, default=False
+        Whether rows 2i and 2i + 1 of the inputs are the texts of pair i, encoded one by one. The head
+        takes ``(u, v, |u - v|, u * v)`` of their pooled outputs u and v, each scaled to a root mean
+        square of one, so that it sees their cosine [1]_.
     hidden_layer_sizes : sequence of int, default=()
         Widths of GELU layers between the pooled output and the last linear layer.
     dropout : float, optional
@@ -74,22 +78,28 @@ class BertModule(nn.Module):
     bert : torch.nn.Module
         The encoder.
     classifier : torch.nn.Linear
-        The last layer, (hidden_size, num_labels).
+        The last layer.
+
+    References
+    ----------
+    .. [1] N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+       EMNLP 2019.
     """
 
-    def __init__(self, config, *, encoder=None, pooling="pooler", hidden_layer_sizes=(), dropout=None):
+    def __init__(self, config, *, encoder=None, pooling="pooler", siamese=False, hidden_layer_sizes=(), dropout=None):
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"Got pooling={pooling!r}, expected one of {POOLINGS}. Choose one of these.")
         self.config = deepcopy(config)
         self.bert = AutoModel.from_config(self.config) if encoder is None else encoder
         self.pooling = pooling
+        self.siamese = siamese
         self.pooler = None
         if pooling == "pooler" and getattr(self.bert, "pooler", None) is None:
             self.pooler = self._new_linear(config.hidden_size, config.hidden_size)
         elif pooling != "pooler" and getattr(self.bert, "pooler", None) is not None:
             self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
-        sizes = [config.hidden_size, *hidden_layer_sizes]
+        sizes = [config.hidden_size * (4 if siamese else 1), *hidden_layer_sizes]
         self.hidden = nn.ModuleList(self._new_linear(*pair) for pair in pairwise(sizes))
         self.dropout = nn.Dropout(_head_dropout(config) if dropout is None else dropout)
         self.classifier = self._new_linear(sizes[-1], config.num_labels)
@@ -124,6 +134,7 @@ class BertModule(nn.Module):
         inputs_embeds : torch.Tensor of shape (B, T, hidden_size), optional
             Word embeddings instead of `input_ids`.
         labels : torch.Tensor of shape (B,) or (B, num_labels), optional
+            With `siamese` one per pair, so of half as many rows.
         output_attentions, output_hidden_states, return_dict : bool, optional
             None: the config's. Attentions take transformers' eager implementation, which is slower.
 
@@ -136,7 +147,8 @@ class BertModule(nn.Module):
         ------
         ValueError
             If both or neither of `input_ids` and `inputs_embeds` are given, `head_mask` or regression
-            labels have another shape, or the config's problem type is unknown.
+            labels have another shape, rows of a `siamese` module do not pair up, or the config's
+            problem type is unknown.
 
         Notes
         -----
@@ -159,7 +171,7 @@ class BertModule(nn.Module):
                 output_attentions=output_attentions,
                 output_hidden_states=output_hidden_states,
             )
-        pooled = self._pool(outputs, attention_mask)  # (B, H)
+        pooled = self._pool(outputs, attention_mask)
         for layer in self.hidden:
             pooled = F.gelu(layer(self.dropout(pooled)))
         logits = self.classifier(self.dropout(pooled))  # (B, num_labels)
@@ -173,7 +185,7 @@ class BertModule(nn.Module):
         return output if as_dict else output.to_tuple()
 
     def features(self, input_ids, attention_mask=None, token_type_ids=None):
-        """The pooled output of each text, (B, H), which the head takes."""
+        """What the head takes: (B, H), or (B / 2, 4 H) of pairs."""
         outputs = self._encode(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         return self._pool(outputs, attention_mask)
 
@@ -183,7 +195,19 @@ class BertModule(nn.Module):
         return self.bert(**known, return_dict=True)
 
     def _pool(self, outputs, attention_mask):
-        """The encoder's outputs to one vector per text, (B, H)."""
+        """The encoder's outputs to one vector per text, (B, H), or per pair, (B / 2, 4 H)."""
+        pooled = self._pool_texts(outputs, attention_mask)
+        if not self.siamese:
+            return pooled
+        if len(pooled) % 2:
+            raise ValueError(
+                f"Got {len(pooled)} rows, expected pairs of rows. Pass two texts per pair, or siamese=False."
+            )
+        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))  # u - v would cancel in less
+        u, v = F.rms_norm(pooled, pooled.shape[-1:]).unflatten(0, (-1, 2)).unbind(1)
+        return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
+
+    def _pool_texts(self, outputs, attention_mask):
         states = outputs.last_hidden_state  # (B, T, H)
         if self.pooling == "mean":
             if attention_mask is None:

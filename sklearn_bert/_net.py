@@ -18,7 +18,7 @@ from ._batching import LengthGroupedSampler, TokenBudgetSampler, pad_collate
 from ._checkpoint import load_encoder
 from ._module import LOSSES, BertModule
 from ._optim import linear_warmup_decay, param_groups
-from ._probe import probe_rows, solve_head
+from ._probe import merge_copies, probe_rows, solve_head
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -39,6 +39,8 @@ class BertNet(skorch.NeuralNet):
     seed : int
         Of the order of the batches and the rows of the probe.
     head_init : {"probe", "random"}
+    head_learning_rate : float or None
+        None: as the encoder's, `lr`.
     weight_decay, warmup_fraction, max_grad_norm : float
     **kwargs : dict
         skorch's own parameters; ``module__`` ones reach `BertModule`.
@@ -54,6 +56,7 @@ class BertNet(skorch.NeuralNet):
         precision,
         seed,
         head_init,
+        head_learning_rate,
         weight_decay,
         warmup_fraction,
         max_grad_norm,
@@ -67,6 +70,7 @@ class BertNet(skorch.NeuralNet):
         self.precision = precision
         self.seed = seed
         self.head_init = head_init
+        self.head_learning_rate = head_learning_rate
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.max_grad_norm = max_grad_norm
@@ -87,7 +91,8 @@ class BertNet(skorch.NeuralNet):
 
     def initialize_optimizer(self):
         """AdamW without decay on biases and normalisation weights, with a gradient scaler for float16."""
-        groups = param_groups(self.module_, self.weight_decay)
+        head_lr = self.lr if self.head_learning_rate is None else self.head_learning_rate
+        groups = param_groups(self.module_, self.lr, head_lr, self.weight_decay)
         fused = torch.device(self.device).type in ("cpu", "cuda")
         self.optimizer_ = self.optimizer(groups, lr=self.lr, fused=fused)
         self.scaler_ = torch.amp.GradScaler(enabled=self.precision == "float16")
@@ -97,7 +102,7 @@ class BertNet(skorch.NeuralNet):
 
     def get_iterator(self, dataset, training=False):
         """Batches of rows of similar lengths: in random order to train, longest first to predict."""
-        lengths = dataset.tokens.lengths
+        lengths = dataset.lengths
         if training:
             sampler = LengthGroupedSampler(lengths, self.batch_size, torch.Generator().manual_seed(self.seed))
         else:
@@ -121,10 +126,14 @@ class BertNet(skorch.NeuralNet):
 
     def _probe_head(self, dataset):
         """Set the head to the linear model solved on the features of the untrained network."""
-        rows = probe_rows(dataset.targets["y"], self.seed)
+        y = dataset.targets["y"]
+        distinct, w = merge_copies(dataset.row_keys(), dataset.targets["w"])
+        picked = probe_rows(y[distinct], self.seed)
+        rows = distinct[picked]
         features = self._predict(dataset.take(rows), partial(self._compute, self.module_.features))
-        y, w = (dataset.targets[name][rows] for name in ("y", "w"))
-        weight, bias = solve_head(self.config.problem_type, features, y, w, self.config.num_labels)
+        weight, bias = solve_head(
+            self.config.problem_type, features, y[rows], w[picked] / w[picked].mean(), self.config.num_labels
+        )
         with torch.no_grad():
             self.module_.classifier.weight.copy_(torch.from_numpy(weight))
             self.module_.classifier.bias.copy_(torch.from_numpy(bias))

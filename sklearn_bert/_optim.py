@@ -4,16 +4,21 @@ A leaf. Both are plain functions of plain arguments, so that a schedule can be p
 """
 
 
-def param_groups(module, weight_decay):
-    """Two groups of the trainable parameters: matrices decay, biases and normalisation weights do not.
+def param_groups(module, learning_rate, head_learning_rate, weight_decay):
+    """The trainable parameters in four groups: encoder and head, each with and without weight decay.
 
-    Matrices are told by having two dimensions: in a BERT all else is a bias or belongs to a LayerNorm.
+    Matrices decay, biases and normalisation weights do not. Matrices are told by having two dimensions:
+    in a BERT all else is a bias or belongs to a LayerNorm.
     """
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    head = {id(p) for layers in (module.hidden, module.classifier) for p in layers.parameters()}
+    groups = []
+    for in_head, rate in ((False, learning_rate), (True, head_learning_rate)):
+        parameters = [p for p in module.parameters() if p.requires_grad and (id(p) in head) == in_head]
+        groups += [
+            {"params": [p for p in parameters if p.ndim > 1], "lr": rate, "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "lr": rate, "weight_decay": 0.0},
+        ]
+    return groups
 
 
 def linear_warmup_decay(step, n_steps, warmup_fraction):

@@ -31,6 +31,11 @@ class Tokens:
     def __len__(self):
         return len(self.offsets) - 1
 
+    def __getitem__(self, i):
+        """Ids and types of row i."""
+        row = slice(self.offsets[i], self.offsets[i + 1])
+        return self.input_ids[row], self.token_type_ids[row]
+
     @property
     def lengths(self):
         """Number of tokens of each row, special tokens included, shape (n,)."""
@@ -58,7 +63,7 @@ class TruncationReport:
     n_tokens_cut : int
         Number of tokens that were cut off, over all rows.
     longest : int
-        Tokens in the longest row before truncation, special tokens included.
+        Tokens in the longest row, or text read by itself, before truncation, special tokens included.
     max_length : int
         The limit, in tokens.
     """
@@ -126,8 +131,11 @@ def tokenize(tokenizer, columns, max_length):
     return Tokens(np.concatenate(ids), np.concatenate(types), offsets)
 
 
-def truncation_report(tokenizer, columns, tokens, max_length):
-    """How much of the texts `tokens` lacks; only rows that fill the limit are read again."""
+def truncation_report(tokenizer, columns, tokens, max_length, n_texts=1):
+    """How much of the texts `tokens` lacks; only those that fill the limit are read again.
+
+    With `n_texts` of 2 a row of the report is two rows of `tokens`: the first texts come first.
+    """
     full = np.flatnonzero(tokens.lengths == max_length)
     lengths = tokens.lengths.copy()
     if len(full):
@@ -135,8 +143,8 @@ def truncation_report(tokenizer, columns, tokens, max_length):
         whole = tokenizer(*candidates, truncation=False, return_attention_mask=False, verbose=False)
         lengths[full] = [len(row) for row in whole["input_ids"]]
     return TruncationReport(
-        n_rows=len(tokens),
-        n_truncated=int((lengths > max_length).sum()),
+        n_rows=len(tokens) // n_texts,
+        n_truncated=int((lengths > max_length).reshape(n_texts, -1).any(axis=0).sum()),
         n_tokens_cut=int((lengths - tokens.lengths).sum()),
         longest=int(lengths.max()),
         max_length=max_length,

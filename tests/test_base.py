@@ -140,14 +140,63 @@ def test_all_forms_of_the_same_pairs_give_identical_predictions(tiny_bert, revie
     assert np.abs(estimator.predict_proba([(b, a) for a, b in pairs]) - expected).max() > 1e-6
 
 
-def test_pairs_reach_the_encoder_as_two_segments(tiny_bert, reviews):
+def test_joint_pairs_reach_the_encoder_as_two_segments(tiny_bert, reviews):
     texts, y = reviews
     pairs = list(zip(texts, texts, strict=True))
-    estimator = BertClassifier(tiny_bert, **EXACT).fit(pairs, y)
+    estimator = BertClassifier(tiny_bert, pair_encoding="joint", **EXACT).fit(pairs, y)
     encoded = estimator.tokenizer_(*pairs[0], return_token_type_ids=True, return_tensors="pt")
     with torch.inference_mode():
         logits = estimator.module_(**encoded).logits
     np.testing.assert_allclose(estimator.decision_function(pairs[:1]), logits[:, 1] - logits[:, 0], rtol=1e-9)
+
+
+def test_separate_pairs_reach_the_head_as_two_vectors(tiny_bert, reviews):
+    """Each text is encoded by itself; the head sees both, their distance and their product."""
+    texts, y = reviews
+    pairs = list(zip(texts, texts[::-1], strict=True))
+    estimator = BertClassifier(tiny_bert, pair_encoding="separate", pooling="mean", **EXACT).fit(pairs, y)
+    vectors = []
+    with torch.inference_mode():
+        for text in pairs[0]:
+            encoded = estimator.tokenizer_(text, return_tensors="pt")
+            mean = estimator.module_.bert(**encoded).last_hidden_state[0].mean(dim=0)
+            vectors.append(mean / mean.square().mean().sqrt())
+        u, v = vectors
+        logits = estimator.module_.classifier(torch.cat([u, v, (u - v).abs(), u * v]))
+    np.testing.assert_allclose(estimator.decision_function(pairs[:1]), [logits[1] - logits[0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pooling", "siamese"),
+    [
+        ({}, "mean", True),
+        ({"head_init": "random"}, "pooler", False),
+        ({"head_init": "random", "pooling": "cls", "pair_encoding": "separate"}, "cls", True),
+        ({"pair_encoding": "joint"}, "mean", False),
+    ],
+)
+def test_auto_is_what_goes_with_the_heads_start(tiny_bert, reviews, changes, pooling, siamese):
+    pairs = pd.DataFrame({"first": reviews[0], "second": reviews[0][::-1]})
+    module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
+    assert (module.pooling, module.siamese) == (pooling, siamese)
+    assert not BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_.siamese
+
+
+@pytest.mark.parametrize(("learning_rate", "expected"), [("auto", 5e-5 * 768 / 16), (1e-3, 1e-3)])
+def test_the_learning_rate_follows_the_models_width_unless_it_is_given(tiny_bert, reviews, learning_rate, expected):
+    settings = {"max_epochs": 1, "device": "cpu", "learning_rate": learning_rate}
+    assert BertClassifier(tiny_bert, **settings).fit(*reviews).net_.lr == pytest.approx(expected)
+
+
+def test_separate_texts_have_the_limit_each(tiny_bert, reviews):
+    """A pair is cut where one of its texts is."""
+    long, short = "the movie was good " * 8, "very good"
+    pairs = [(long, short), (short, long), (long, long), (short, short)] * 3
+    with pytest.warns(UserWarning, match="9 of 12 texts are longer than max_length=20 tokens"):
+        estimator = BertClassifier(tiny_bert, max_length=20, max_epochs=1, device="cpu").fit(pairs, [0, 1] * 6)
+    report = estimator.truncation_
+    assert (report.n_rows, report.n_truncated, report.longest) == (12, 9, 34)
+    assert report.n_tokens_cut == 12 * (34 - 20)
 
 
 def test_an_empty_string_is_a_text(fitted):

@@ -185,3 +185,43 @@ def test_a_loader_gives_back_every_row_as_it_was():
             assert (inputs["input_ids"][b][~kept] == PAD).all()
             seen += 1
     assert seen == len(dataset) == 60
+
+
+# -- pairs whose texts are read one by one ----------------------------------------------------------------
+
+
+@pytest.fixture
+def pairs():
+    """Three pairs: (2 3, 4), (5, 6 7 8), (1, 1)."""
+    texts = [[2, 3], [5], [1], [4], [6, 7, 8], [1]]
+    return make_dataset(*[(ids, [0] * len(ids)) for ids in texts], y=np.arange(3), w=np.ones(3), n_texts=2)
+
+
+def test_a_pair_costs_twice_its_longer_text(pairs):
+    assert len(pairs) == 3
+    assert pairs.lengths.tolist() == [4, 6, 2]
+
+
+def test_collate_puts_the_texts_of_a_pair_side_by_side(pairs):
+    inputs, targets = pad_collate([pairs[1], pairs[0]], PAD)
+    assert inputs["input_ids"].tolist() == [[5, PAD, PAD], [6, 7, 8], [2, 3, PAD], [4, PAD, PAD]]
+    assert inputs["attention_mask"].tolist() == [[1, 0, 0], [1, 1, 1], [1, 1, 0], [1, 0, 0]]
+    assert targets["y"].tolist() == [1, 0]
+
+
+def test_taken_pairs_keep_both_texts(pairs):
+    taken = pairs.take(np.array([2, 1]))
+    assert len(taken) == 2
+    assert [ids.tolist() for i in range(2) for ids, _ in taken[i][0]] == [[1], [1], [5], [6, 7, 8]]
+
+
+def test_keys_are_equal_for_rows_of_the_same_texts_and_y():
+    rows = [([2, 3], [0, 0]), ([2, 3], [0, 0]), ([2, 3], [0, 1]), ([2, 3], [0, 0]), ([2], [0])]
+    keys = make_dataset(*rows, y=np.array([1, 1, 1, 0, 1]), w=np.arange(5)).row_keys()
+    assert [keys.index(key) for key in keys] == [0, 0, 2, 3, 4]
+
+
+def test_keys_tell_which_text_of_a_pair_a_token_belongs_to():
+    texts = [[2, 3], [2], [4], [3, 4]]  # the pairs (2 3, 4) and (2, 3 4)
+    dataset = make_dataset(*[(ids, [0] * len(ids)) for ids in texts], y=np.zeros(2), w=np.ones(2), n_texts=2)
+    assert len(set(dataset.row_keys())) == 2

@@ -59,10 +59,10 @@ def seed():
     torch.manual_seed(0)
 
 
-def bert(*, attention="sdpa", num_labels=3, pooling="pooler", **changes):
+def bert(*, attention="sdpa", num_labels=3, pooling="pooler", siamese=False, **changes):
     """Our module in evaluation mode, with all weights random: transformers starts with biases of zero."""
     config = make_config(VOCAB, attn_implementation=attention, num_labels=num_labels, **changes)
-    module = BertModule(config, pooling=pooling).eval()
+    module = BertModule(config, pooling=pooling, siamese=siamese).eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
@@ -336,6 +336,24 @@ def test_pooling_equals_a_computation_by_hand(pooling, mask):
         "mean": torch.stack([row[:length].mean(dim=0) for row, length in zip(states, lengths, strict=True)]),
     }[pooling]
     torch.testing.assert_close(module(IDS, attention_mask=mask).logits, module.classifier(pooled))
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "cls", "mean"])
+def test_a_siamese_head_sees_both_vectors_their_distance_and_their_product(pooling):
+    module = bert(pooling=pooling, siamese=True)
+    single = BertModule(module.config, encoder=module.bert, pooling=pooling)
+    vectors = single.features(IDS[:4], MASK[:4])
+    vectors = vectors / vectors.square().mean(dim=1, keepdim=True).sqrt()
+    u, v = vectors[0::2], vectors[1::2]
+    logits = module.classifier(torch.cat([u, v, (u - v).abs(), u * v], dim=1))
+    torch.testing.assert_close(module(IDS[:4], attention_mask=MASK[:4]).logits, logits)
+    torch.testing.assert_close(module.classifier(module.features(IDS[:4], MASK[:4])), logits)
+
+
+def test_a_siamese_module_refuses_half_a_pair():
+    sentence = "Got 3 rows, expected pairs of rows. Pass two texts per pair, or siamese=False."
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        bert(siamese=True)(IDS[:3])
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

@@ -13,6 +13,7 @@ PARAMS = {
     "precision": "float64",
     "seed": 0,
     "head_init": "random",
+    "head_learning_rate": None,
     "weight_decay": 0.0,
     "warmup_fraction": 0.0,
     "max_grad_norm": None,

@@ -34,29 +34,38 @@ def schedule(n_steps, warmup_fraction):
 
 
 def test_biases_and_layer_norms_do_not_decay_and_all_else_does(module):
-    decaying, steady = param_groups(module, 0.05)
-    assert (decaying["weight_decay"], steady["weight_decay"]) == (0.05, 0.0)
+    groups = param_groups(module, 1e-4, 1e-3, 0.05)
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0, 0.05, 0.0]
+    decaying, steady = ({"params": groups[i]["params"] + groups[i + 2]["params"]} for i in (0, 1))
     norms = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, nn.LayerNorm)}
     expected = {name for name, _ in module.named_parameters() if name.endswith(".bias")} | norms
     assert set(names_of(module, steady["params"])) == expected
     assert set(names_of(module, decaying["params"])) == {name for name, _ in module.named_parameters()} - expected
 
 
+def test_the_head_has_a_rate_of_its_own(module):
+    groups = param_groups(module, 1e-4, 1e-3, 0.05)
+    assert [group["lr"] for group in groups] == [1e-4, 1e-4, 1e-3, 1e-3]
+    head = names_of(module, [p for group in groups[2:] for p in group["params"]])
+    assert sorted(head) == ["classifier.bias", "classifier.weight", "hidden.0.bias", "hidden.0.weight"]
+
+
 def test_every_trainable_parameter_is_in_one_group_once(module):
-    names = names_of(module, [p for group in param_groups(module, 0.05) for p in group["params"]])
+    names = names_of(module, [p for group in param_groups(module, 1e-4, 1e-3, 0.05) for p in group["params"]])
     assert sorted(names) == sorted(name for name, _ in module.named_parameters())
 
 
 def test_frozen_parameters_are_left_out(module):
     module.bert.embeddings.requires_grad_(False)
-    names = names_of(module, [p for group in param_groups(module, 0.05) for p in group["params"]])
+    names = names_of(module, [p for group in param_groups(module, 1e-4, 1e-3, 0.05) for p in group["params"]])
     trainable = [name for name, _ in module.named_parameters() if not name.startswith("bert.embeddings.")]
     assert sorted(names) == sorted(trainable)
 
 
 def test_adamw_takes_the_groups(module):
-    optimizer = torch.optim.AdamW(param_groups(module, 0.05), lr=1e-3)
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.0]
+    optimizer = torch.optim.AdamW(param_groups(module, 1e-4, 1e-3, 0.05), lr=1.0)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.0, 0.05, 0.0]
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-4, 1e-4, 1e-3, 1e-3]
 
 
 @all_schedules

@@ -1,10 +1,12 @@
+"""The linear model that starts the head, by itself and in the estimators."""
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklearn_bert import BertClassifier, BertRegressor
-from sklearn_bert._probe import MAX_ROWS, probe_rows, solve_head
+from sklearn_bert._probe import MAX_ROWS, merge_copies, probe_rows, solve_head
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
@@ -39,10 +41,17 @@ def test_the_head_fits_what_is_linear(kind):
 def test_a_weight_of_k_counts_as_k_copies(kind):
     features, y, w, n_labels = problem(kind)
     weighted = solve_head(kind, features, y, normalised(w), n_labels)
-    k = w.astype(int)
-    copied = solve_head(kind, features.repeat(k, axis=0), y.repeat(k, axis=0), np.ones(k.sum()), n_labels)
+    copies = np.repeat(np.arange(len(w)), w.astype(int))
+    rows, merged = merge_copies(copies.tolist(), np.ones(len(copies)))
+    copied = solve_head(kind, features[copies[rows]], y[copies[rows]], merged, n_labels)
     for one, other in zip(weighted, copied, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
+def test_copies_are_merged_wherever_they_stand():
+    rows, weight = merge_copies(["b", "a", "b", "c", "a", "b"], np.array([1.0, 1, 2, 1, 3, 1]))
+    np.testing.assert_array_equal(rows, [0, 1, 3])
+    np.testing.assert_allclose(weight, np.array([4, 4, 1]) / 3)
 
 
 def test_two_classes_get_half_the_margin_each():
@@ -60,7 +69,7 @@ def test_the_solution_is_folded_back_to_the_features_as_they_are():
     centred = features.astype(float) - features.astype(float).mean(axis=0)
     scale = max(np.sqrt((centred**2).mean()), 0.3 * np.sqrt((features.astype(float) ** 2).mean()))
     X = centred / scale
-    model = LogisticRegression(C=16000 / X.size, tol=1e-10, solver="newton-cholesky").fit(X, y)
+    model = LogisticRegression(C=4 / X.shape[1], tol=1e-10, solver="newton-cholesky").fit(X, y)
     np.testing.assert_allclose(features @ weight.T + bias, model.decision_function(X), rtol=1e-5, atol=1e-5)
 
 
@@ -70,7 +79,7 @@ def test_regression_is_a_ridge():
     centred = features.astype(float) - np.average(features.astype(float), axis=0, weights=w)
     scale = np.sqrt(np.average((centred**2).mean(axis=1), weights=w))
     scale = max(scale, 0.3 * np.sqrt(np.average((features.astype(float) ** 2).mean(axis=1), weights=w)))
-    model = Ridge(alpha=features.size / 2000).fit(centred / scale, y[:, 0], sample_weight=normalised(w))
+    model = Ridge(alpha=4 * features.shape[1]).fit(centred / scale, y[:, 0], sample_weight=normalised(w))
     np.testing.assert_allclose((features @ weight.T + bias)[:, 0], model.predict(centred / scale), rtol=1e-5, atol=1e-5)
 
 
@@ -151,7 +160,8 @@ def test_before_training_the_estimator_is_the_linear_model(minilm, reviews, pool
     encoded = regressor.tokenizer_(texts, padding=True, return_tensors="pt")
     with torch.inference_mode():
         features = regressor.module_.features(**encoded).numpy()
-    weight, bias = solve_head(REGRESSION, features, (y[:, None] - 3) / 2, np.ones(48), 1)
+    rows, w = merge_copies(texts, np.ones(48))
+    weight, bias = solve_head(REGRESSION, features[rows], (y[rows, None] - 3) / 2, w, 1)
     np.testing.assert_allclose(regressor.predict(texts), 3 + 2 * (features @ weight.T + bias)[:, 0], rtol=1e-6)
 
 
@@ -162,7 +172,7 @@ def test_the_probe_already_separates_what_random_weights_do_not(minilm, reviews)
 
 
 def test_hidden_layers_start_at_random_either_way(tiny_bert, reviews):
-    settings = {"max_epochs": 1, "random_state": 0, "device": "cpu", "hidden_layer_sizes": (4,)}
+    settings = {"max_epochs": 1, "random_state": 0, "device": "cpu", "pooling": "mean", "hidden_layer_sizes": (4,)}
     probe, random = (
         BertClassifier(tiny_bert, head_init=start, **settings).fit(*reviews).predict_proba(reviews[0])
         for start in ("probe", "random")

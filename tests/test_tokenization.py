@@ -139,6 +139,14 @@ def test_report_counts_both_texts_of_a_pair(tokenizer):
     assert report == TruncationReport(n_rows=3, n_truncated=2, n_tokens_cut=9 + 15, longest=23, max_length=8)
 
 
+def test_report_counts_pairs_of_texts_read_one_by_one(tokenizer):
+    """A pair is cut where either text is, and counts once."""
+    columns = ([words(n) for n in (10, 1, 0, 9)] + [words(n) for n in (8, 1, 20, 2)],)
+    report = truncation_report(tokenizer, columns, tokenize(tokenizer, columns, 8), 8, n_texts=2)
+    cut = (10 - 6) + (8 - 6) + (20 - 6) + (9 - 6)
+    assert report == TruncationReport(n_rows=4, n_truncated=3, n_tokens_cut=cut, longest=22, max_length=8)
+
+
 @pytest.mark.parametrize("n_columns", [1, 2], ids=["texts", "pairs"])
 @pytest.mark.parametrize(
     ("of_tokenizer", "of_config", "expected"),
