@@ -31,19 +31,22 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with
         ``head_init="probe"`` and "pooler" otherwise.
     pair_encoding : {"auto", "separate", "joint"}, default="auto"
-        How sentence pairs are read: one by one, the head seeing ``(u, v, |u - v|, u * v)`` of their
-        two vectors [4]_, or as one text, as BERT does. Separate texts start from what a sentence
-        encoder knows of similarity; a joint text lets each word see the other sentence, but learns
-        that from scratch and wants many thousands of pairs. With "separate", `max_length` holds for
-        each text. "auto" is "separate" with ``head_init="probe"`` and "joint" otherwise.
+        How sentence pairs are read. "separate": one text at a time, to vectors u and v of equal
+        length; the head sees ``(u, v, |u - v|, u * v)``, element by element [4]_. Good for
+        similarity, and from a few hundred pairs on if the checkpoint is a sentence encoder; texts of
+        very different lengths cost up to twice as much, and `max_length` holds for each. "joint":
+        both as one text, as BERT does, so that each word sees the other text. Try it for entailment
+        or answers to questions, with many thousands of pairs. "auto" is "separate" with
+        ``head_init="probe"`` and "joint" otherwise.
     hidden_layer_sizes : array-like of int, default=()
-        Widths of GELU layers between the pooled output and the last linear layer.
+        Widths of GELU layers between the pooled output and the last linear layer. With any, the
+        head starts at random, whatever `head_init` is.
     head_init : {"probe", "random"}, default="probe"
-        Where the head starts: at the linear model solved on the vectors of the untrained network [3]_,
-        or at BERT's usual random weights. "probe" costs one prediction pass over at most 4,000 rows
-        and about a second; few rows, and many rare labels, cannot be learned without it.
-        With `hidden_layer_sizes` it does not apply, and the head starts at random. "random" leads
-        back to BERT's own recipe [1]_ in one step: "auto" then stands for what BERT does.
+        Where the head starts: at the linear model solved on the pretrained encoder's outputs, before
+        any fine-tuning [3]_; or at random weights, as BERT's does. "probe" costs a prediction pass
+        over at most about 4,000 rows and a second of solving (some seconds with hundreds of classes
+        or labels), and decides how much is learned from few rows and of rare labels. "random" leads
+        back to BERT's own recipe [1]_ in one step, see `pooling` and `pair_encoding`.
     dropout : float, default=None
         Dropout probability of the hidden states, in the encoder and before the head. None is the
         checkpoint's own (0.1 for BERT).
@@ -57,9 +60,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     learning_rate : float or "auto", default="auto"
         Highest learning rate of AdamW [2]_: it rises linearly over the warm-up and then falls
         linearly towards 0. "auto" is 5e-5 for the width of bert-base (768) and in inverse proportion
-        to the model's: 1e-4 for a width of 384.
+        to the model's hidden size: 1e-4 for 384.
     head_learning_rate : float, default=None
-        Peak learning rate of the head, the layers after the pooled output. None: `learning_rate`.
+        Highest learning rate of the head: the last linear layer and those of `hidden_layer_sizes`.
+        None is `learning_rate`.
     weight_decay : float, default=0.01
         Decay of the weight matrices; biases and normalisation weights do not decay.
     warmup_fraction : float, default=0.1

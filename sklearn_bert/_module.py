@@ -210,10 +210,11 @@ class BertModule(nn.Module):
     def _pool_texts(self, outputs, attention_mask):
         states = outputs.last_hidden_state  # (B, T, H)
         if self.pooling == "mean":
+            dtype = torch.promote_types(states.dtype, torch.float32)  # float16 cannot hold long sums
             if attention_mask is None:
-                return states.mean(dim=1)
+                return states.mean(dim=1, dtype=dtype)
             weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, T, 1)
-            return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+            return (states * weights).sum(dim=1, dtype=dtype) / weights.sum(dim=1, dtype=dtype).clamp(min=1)
         if self.pooling == "cls":
             return states[:, 0]
         return outputs.pooler_output if self.pooler is None else torch.tanh(self.pooler(states[:, 0]))

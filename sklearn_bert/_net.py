@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader
 
 from ._batching import LengthGroupedSampler, TokenBudgetSampler, pad_collate
 from ._checkpoint import load_encoder
+from ._cpu import QuickOnCpu
 from ._module import LOSSES, BertModule
 from ._optim import linear_warmup_decay, param_groups
-from ._probe import merge_copies, probe_rows, solve_head
+from ._probe import merge_copies, sample_rows, solve_head
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -126,14 +127,17 @@ class BertNet(skorch.NeuralNet):
 
     def _probe_head(self, dataset):
         """Set the head to the linear model solved on the features of the untrained network."""
-        y = dataset.targets["y"]
-        distinct, w = merge_copies(dataset.row_keys(), dataset.targets["w"])
-        picked = probe_rows(y[distinct], self.seed)
-        rows = distinct[picked]
+        y, w = dataset.targets["y"], dataset.targets["w"]
+        rows, w = merge_copies(dataset.row_keys(), w)
+        picked, w = sample_rows(self.config.problem_type, y[rows], w, self.seed)
+        rows = rows[picked]
         features = self._predict(dataset.take(rows), partial(self._compute, self.module_.features))
-        weight, bias = solve_head(
-            self.config.problem_type, features, y[rows], w[picked] / w[picked].mean(), self.config.num_labels
-        )
+        if not np.isfinite(features).all():
+            raise ValueError(
+                "The encoder's outputs are not finite before any training. Check the checkpoint's weights, or pass "
+                "precision='float32'."
+            )
+        weight, bias = solve_head(self.config.problem_type, features, y[rows], w, self.config.num_labels)
         with torch.no_grad():
             self.module_.classifier.weight.copy_(torch.from_numpy(weight))
             self.module_.classifier.bias.copy_(torch.from_numpy(bias))
@@ -153,8 +157,8 @@ class BertNet(skorch.NeuralNet):
     def _divergence(self):
         return ValueError(
             f"The training diverged in epoch {len(self.history)}: loss or weights are no longer finite, with "
-            f"learning_rate={self.lr} and precision={self.precision!r}. Lower learning_rate, raise warmup_fraction, or "
-            "lower max_grad_norm."
+            f"learning_rate={self.lr}, head_learning_rate={self.head_learning_rate} and precision={self.precision!r}. "
+            "Lower the learning rates, raise warmup_fraction, or lower max_grad_norm."
         )
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
@@ -168,7 +172,8 @@ class BertNet(skorch.NeuralNet):
         inputs, targets = batch
         self._set_training(True)
         self.optimizer_.zero_grad(set_to_none=True)
-        logits = self.infer(inputs)
+        with QuickOnCpu():
+            logits = self.infer(inputs)
         loss = self.get_loss(logits, targets, X=inputs, training=True)
         self.scaler_.scale(loss).backward()
         self.scaler_.unscale_(self.optimizer_)

@@ -17,6 +17,7 @@ MAX_ROWS = 4000  # more rows would cost more than they teach a linear model of s
 # at 200 to 2,000 rows, no other pair of constants was clearly better on all.
 _LOGIT_VARIANCE = 4.0
 _NOISE_RATIO = 4.0
+_LEAST_ROWS = 5  # of a rare class
 _LEAST_SPREAD = 0.3  # of the features' size
 _NEWTON_MAX = 1000
 
@@ -34,29 +35,58 @@ def merge_copies(keys, sample_weight):
 
     Returns
     -------
-    rows : ndarray of shape (n_distinct,)
-    weight : ndarray of shape (n_distinct,)
-        With a mean of one.
+    rows, weight : ndarray of shape (n_distinct,)
     """
-    index = {}
-    for i, key in enumerate(keys):
-        index.setdefault(key, i)
-    firsts = np.array([index[key] for key in keys])
-    rows, group = np.unique(firsts, return_inverse=True)
-    weight = np.bincount(group, sample_weight)
-    return rows, weight / weight.mean()
+    numbers = {}
+    group = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    return np.unique(group, return_index=True)[1], np.bincount(group, sample_weight)
 
 
-def probe_rows(y, seed):
-    """Positions of at most 4,000 rows with the targets' distribution kept, and every class among them."""
+def sample_rows(problem_type, y, sample_weight, seed):
+    """About 4,000 rows that stand for all, a few of every class or label among them, and their weights.
+
+    Each class (several labels: the rows whose rarest label it is) gives rows by its weight, at equal
+    distances of weight, in the order of the targets; their weights add up to its own.
+
+    Parameters
+    ----------
+    problem_type : str
+    y : ndarray of shape (n,) or (n, num_labels)
+    sample_weight : ndarray of shape (n,)
+    seed : int
+
+    Returns
+    -------
+    rows, weight : ndarray of shape (n_sampled,)
+    """
     if len(y) <= MAX_ROWS:
-        return np.arange(len(y))
+        return np.arange(len(y)), sample_weight
+    stratum = _STRATA[problem_type](y)
     shuffled = np.random.default_rng(seed).permutation(len(y))
-    # Every k-th row in the order of the targets: proportional for classes, label patterns and numbers.
-    in_order = shuffled[np.lexsort(y[shuffled].reshape(len(y), -1).T)]
-    picked = in_order[np.linspace(0, len(y) - 1, MAX_ROWS).astype(int)]
-    first_of_each = np.unique(y, return_index=True)[1] if y.ndim == 1 else []
-    return np.union1d(picked, first_of_each).astype(int)
+    columns = y.reshape(len(y), -1).T
+    order = shuffled[np.lexsort([*columns[:, shuffled], stratum[shuffled]])]
+    rows, weights = [], []
+    for members in np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1):
+        upto = np.cumsum(sample_weight[members])
+        n_picks = max(round(MAX_ROWS * upto[-1] / sample_weight.sum()), min(_LEAST_ROWS, len(members)))
+        step = upto[-1] / n_picks
+        picked, count = np.unique(np.searchsorted(upto, (np.arange(n_picks) + 0.5) * step), return_counts=True)
+        rows.append(members[picked])
+        weights.append(count * step)
+    return np.concatenate(rows), np.concatenate(weights)
+
+
+def _rarest_label(y):
+    """Of each row's labels the one that the fewest rows have; -1 for a row without any."""
+    frequency = np.where(y == 1, y.sum(axis=0), np.inf)
+    return np.where(y.any(axis=1), frequency.argmin(axis=1), -1)
+
+
+_STRATA = {
+    "single_label_classification": lambda y: y,
+    "multi_label_classification": _rarest_label,
+    "regression": lambda y: np.zeros(len(y), dtype=int),
+}
 
 
 def solve_head(problem_type, features, y, sample_weight, num_labels):
@@ -71,7 +101,7 @@ def solve_head(problem_type, features, y, sample_weight, num_labels):
     y : ndarray of shape (n,) or (n, num_labels)
         Encoded targets.
     sample_weight : ndarray of shape (n,)
-        With a mean of one.
+        Only their ratios matter.
     num_labels : int
 
     Returns
@@ -80,6 +110,7 @@ def solve_head(problem_type, features, y, sample_weight, num_labels):
     bias : ndarray of shape (num_labels,)
     """
     features = features.astype(np.float64)
+    sample_weight = sample_weight / sample_weight.mean()
     mean = np.average(features, axis=0, weights=sample_weight)
     centred = features - mean
     # One scale for all features keeps their proportions, which carry what the encoder has learned. Features
@@ -126,7 +157,7 @@ def _logistic_regression(X, n_outputs):
     # Newton's steps are exact in a few rounds, but dear: with the square of the parameters of one model,
     # and once per label.
     exact = X.shape[1] * n_outputs <= _NEWTON_MAX
-    solver = {"solver": "newton-cholesky", "tol": 1e-10} if exact else {"tol": 1e-3}
+    solver = {"solver": "newton-cholesky", "tol": 1e-10} if exact else {"tol": 1e-4}
     return LogisticRegression(C=_LOGIT_VARIANCE / X.shape[1], max_iter=200, **solver)
 
 

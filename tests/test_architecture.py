@@ -13,7 +13,18 @@ from sklearn_bert import BertClassifier, BertRegressor
 PACKAGE = Path(sklearn_bert.__file__).parent
 LAYERS = (
     {"_missing"},
-    {"_text", "_targets", "_tokenization", "_checkpoint", "_batching", "_module", "_optim", "_device", "_probe"},
+    {
+        "_text",
+        "_targets",
+        "_tokenization",
+        "_checkpoint",
+        "_batching",
+        "_module",
+        "_optim",
+        "_cpu",
+        "_device",
+        "_probe",
+    },
     {"_net"},
     {"_base"},
     {"_classifier", "_regressor"},

@@ -343,7 +343,7 @@ def test_hidden_layers_of_no_size_are_an_error(tiny_bert, reviews, sizes):
 def test_a_training_that_diverges_is_an_error_and_leaves_nothing_fitted(estimator, tiny_bert, reviews):
     y = reviews[1] if estimator is BertClassifier else [float(label == "good") for label in reviews[1]]
     diverging = estimator(tiny_bert, **QUICK | {"learning_rate": 1e30})
-    with pytest.raises(ValueError, match=r"The training diverged in epoch 1: .* Lower learning_rate, raise"):
+    with pytest.raises(ValueError, match=r"The training diverged in epoch 1: .* Lower the learning rates, raise"):
         diverging.fit(reviews[0], y)
     assert not hasattr(diverging, "net_")
     assert not hasattr(diverging, "module_")

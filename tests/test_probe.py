@@ -1,12 +1,15 @@
 """The linear model that starts the head, by itself and in the estimators."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from transformers import AutoModel, AutoTokenizer
 
 from sklearn_bert import BertClassifier, BertRegressor
-from sklearn_bert._probe import MAX_ROWS, merge_copies, probe_rows, solve_head
+from sklearn_bert._probe import MAX_ROWS, merge_copies, sample_rows, solve_head
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 
@@ -51,7 +54,7 @@ def test_a_weight_of_k_counts_as_k_copies(kind):
 def test_copies_are_merged_wherever_they_stand():
     rows, weight = merge_copies(["b", "a", "b", "c", "a", "b"], np.array([1.0, 1, 2, 1, 3, 1]))
     np.testing.assert_array_equal(rows, [0, 1, 3])
-    np.testing.assert_allclose(weight, np.array([4, 4, 1]) / 3)
+    np.testing.assert_array_equal(weight, [4, 4, 1])
 
 
 def test_two_classes_get_half_the_margin_each():
@@ -123,28 +126,63 @@ def test_a_hundred_classes_of_two_rows_each():
     assert ((centres @ weight.T + bias).argmax(axis=1) == np.arange(100)).mean() > 0.9
 
 
-@pytest.mark.parametrize(
-    "y",
-    [np.random.default_rng(0).choice(3, 9000, p=[0.7, 0.25, 0.05]), np.random.default_rng(0).normal(size=(9000, 1))],
-    ids=["classes", "numbers"],
-)
-def test_the_cap_keeps_the_distribution(y):
-    rows = probe_rows(y, seed=0)
-    assert len(np.unique(rows)) == len(rows)
-    assert MAX_ROWS <= len(rows) <= MAX_ROWS + 3
-    quantiles = np.linspace(0, 1, 21)
-    np.testing.assert_allclose(np.quantile(y[rows], quantiles), np.quantile(y, quantiles), atol=0.3)
-    np.testing.assert_array_equal(rows, probe_rows(y, seed=0))
+# -- a sample of many rows ------------------------------------------------------------------------------
 
 
-def test_the_cap_keeps_every_class():
-    y = np.zeros(20000, dtype=int)
-    y[[5, 77]] = 1, 2
-    assert set(y[probe_rows(y, seed=0)]) == {0, 1, 2}
+def shares(labels, weight):
+    return np.bincount(labels, weight) / weight.sum()
+
+
+@pytest.mark.parametrize("kind", [SINGLE, MULTI, REGRESSION])
+def test_a_sample_is_about_the_cap_and_repeatable(kind):
+    _, y, w, _ = problem(kind, n=20000)
+    rows, weight = sample_rows(kind, y, w, seed=0)
+    assert len(np.unique(rows)) == len(rows) == len(weight)
+    assert 0.9 * MAX_ROWS < len(rows) <= MAX_ROWS + 10
+    for one, other in zip((rows, weight), sample_rows(kind, y, w, seed=0), strict=True):
+        np.testing.assert_array_equal(one, other)
+    if kind != REGRESSION:  # numbers without ties are in one order only
+        assert not np.array_equal(rows, sample_rows(kind, y, w, seed=1)[0])
+
+
+def test_a_sample_of_numbers_has_their_distribution():
+    y = np.random.default_rng(0).normal(size=(9000, 1))
+    rows, _ = sample_rows(REGRESSION, y, np.ones(9000), seed=0)
+    quantiles = np.linspace(0.01, 0.99, 21)
+    np.testing.assert_allclose(np.quantile(y[rows], quantiles), np.quantile(y, quantiles), atol=0.05)
+
+
+@pytest.mark.parametrize("frequencies", [[0.7, 0.25, 0.05], [0.999, 0.0005, 0.0005], np.full(500, 1 / 500)])
+def test_classes_keep_their_shares_and_none_is_lost(frequencies):
+    rng = np.random.default_rng(0)
+    y = np.concatenate([np.arange(len(frequencies)), rng.choice(len(frequencies), 20000, p=frequencies)])
+    w = rng.uniform(0.5, 2, len(y))
+    rows, weight = sample_rows(SINGLE, y, w, seed=0)
+    np.testing.assert_allclose(shares(y[rows], weight), shares(y, w), rtol=1e-9)
+
+
+def test_rare_labels_stay_with_their_shares():
+    rng = np.random.default_rng(0)
+    y = (rng.random((40000, 6)) < [0.3, 0.2, 0.1, 0.05, 0.0005, 0]).astype(float)
+    rows, weight = sample_rows(MULTI, y, np.ones(40000), seed=0)
+    assert y[rows, 4].sum() >= 5
+    np.testing.assert_allclose(weight @ y[rows] / weight.sum(), y.mean(axis=0), rtol=0.1)
+
+
+def test_rows_count_by_their_weights():
+    """A few rows hold half of the weight: they are all there, with half of it."""
+    y, w = np.random.default_rng(0).normal(size=(20000, 1)), np.ones(20000)
+    w[:5] = 4000
+    rows, weight = sample_rows(REGRESSION, y, w, seed=0)
+    assert set(range(5)) <= set(rows)
+    assert weight[rows < 5].sum() / weight.sum() == pytest.approx(0.5, rel=0.01)
 
 
 def test_fewer_rows_than_the_cap_are_all_taken():
-    np.testing.assert_array_equal(probe_rows(np.zeros(50), seed=0), np.arange(50))
+    w = np.linspace(1, 2, 50)
+    rows, weight = sample_rows(REGRESSION, np.zeros(50), w, seed=0)
+    np.testing.assert_array_equal(rows, np.arange(50))
+    np.testing.assert_array_equal(weight, w)
 
 
 # -- in the estimators ----------------------------------------------------------------------------------
@@ -184,3 +222,17 @@ def test_the_same_seed_gives_the_same_weights(tiny_bert, reviews):
     settings = {"max_epochs": 2, "random_state": 0, "device": "cpu", "head_init": "probe"}
     first, second = (BertClassifier(tiny_bert, **settings).fit(*reviews).module_.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_encoder_whose_outputs_are_not_finite_is_an_error(tiny_bert, reviews, tmp_path):
+    model = AutoModel.from_pretrained(tiny_bert)
+    with torch.no_grad():
+        model.embeddings.LayerNorm.bias[0] = torch.nan
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(tmp_path)
+    sentence = (
+        "The encoder's outputs are not finite before any training. Check the checkpoint's weights, or pass "
+        "precision='float32'."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        BertClassifier(tmp_path, device="cpu").fit(*reviews)
