@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 _LEVELS = 2**16  # of a 16-bit number: a probability is met to 1/65536
+_INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class QuickOnCpu(TorchFunctionMode):
@@ -56,12 +57,19 @@ class _Dropout(torch.autograd.Function):
         kept = _random_bits(input.shape) >= n_dropped - _LEVELS // 2
         ctx.save_for_backward(kept)
         ctx.scale = _LEVELS / (_LEVELS - n_dropped)
-        return (input * kept).mul_(ctx.scale)
+        return _keep(input, kept).mul_(ctx.scale)
 
     @staticmethod
     def backward(ctx, gradient):
         (kept,) = ctx.saved_tensors
-        return (gradient * kept).mul_(ctx.scale), None
+        return _keep(gradient, kept).mul_(ctx.scale), None
+
+
+def _keep(x, kept):
+    """x where `kept`, else 0: several times quicker on the bits than as a product with bools."""
+    bits = _INTEGER_OF_SIZE[x.element_size()]
+    all_ones = (-kept.view(torch.int8)).to(bits)  # -1 is all ones
+    return (x.view(bits) & all_ones).view(x.dtype)
 
 
 def _random_bits(shape):
