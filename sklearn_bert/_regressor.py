@@ -41,9 +41,9 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     head_init : {"probe", "random"}, default="probe"
         Where the head starts: at the linear model solved on the pretrained encoder's outputs, before
         any fine-tuning [3]_; or at random weights, as BERT's does. "probe" costs a prediction pass
-        over at most about 4,000 rows and a second of solving (some seconds with hundreds of classes
-        or labels), and decides how much is learned from few rows and of rare labels. "random" leads
-        back to BERT's own recipe [1]_ in one step, see `pooling` and `pair_encoding`.
+        over at most about 4,000 rows and a second of solving (some seconds with dozens of labels),
+        and decides how much is learned from few rows and of rare labels. "random" leads back to
+        BERT's own recipe [1]_ in one step, see `pooling` and `pair_encoding`.
     dropout : float, default=None
         Dropout probability of the hidden states, in the encoder and before the head. None is the
         checkpoint's own (0.1 for BERT).
