@@ -166,7 +166,7 @@ class BaseBertEstimator(BaseEstimator):
             config.num_labels, config.problem_type = target.num_labels, target.problem_type
             tokenizer = load_tokenizer(folder, config)
             pooling, siamese, learning_rate = self._resolve_recipe(config, len(columns))
-            columns = _read_apart(columns) if siamese else columns
+            columns, n_texts = _read_apart(columns) if siamese else (columns, 1)
             max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), len(columns))
             tokens = tokenize(tokenizer, columns, max_length)
             net = BertNet(
@@ -182,7 +182,6 @@ class BaseBertEstimator(BaseEstimator):
                 device=device,
                 **self._net_params(),
             )
-            n_texts = 2 if siamese else 1
             net.fit(EncodedDataset(tokens, target.encode(y), weights, n_texts))
         self._target = target
         self.problem_type_ = target.problem_type
@@ -257,15 +256,15 @@ class BaseBertEstimator(BaseEstimator):
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
-        siamese = self.module_.siamese
-        columns = _read_apart(columns) if siamese else columns
+        columns, n_texts = _read_apart(columns) if self.module_.siamese else (columns, 1)
         tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length)
-        return self.net_.predict_logits(EncodedDataset(tokens, n_texts=2 if siamese else 1)).astype(np.float64)
+        return self.net_.predict_logits(EncodedDataset(tokens, n_texts=n_texts)).astype(np.float64)
 
 
 def _read_apart(columns):
-    """The texts of pairs as single texts: all first ones, then all second ones."""
-    return (columns[0] + columns[1],)
+    """The texts of pairs as one column, all first ones, then all second ones; and the texts of a row."""
+    first, second = columns
+    return (first + second,), 2
 
 
 def _check_layer_sizes(sizes):

@@ -126,19 +126,20 @@ def fit_trainer(task, train, seed, **changes):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
         get_model_path(), num_labels=n_outputs, problem_type=task.problem_type
     )
-    arguments = transformers.TrainingArguments(
-        tempfile.mkdtemp(),
-        use_cpu=not torch.cuda.is_available(),
-        seed=seed,
-        disable_tqdm=True,
-        report_to="none",
-        save_strategy="no",
-        logging_strategy="no",
-        **{"num_train_epochs": N_EPOCHS} | changes,
-    )
-    collator = transformers.DataCollatorWithPadding(tokenizer)
-    trainer = transformers.Trainer(model, arguments, train_dataset=rows(train[0], y), data_collator=collator)
-    trainer.train()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = transformers.TrainingArguments(
+            folder,
+            use_cpu=not torch.cuda.is_available(),
+            seed=seed,
+            disable_tqdm=True,
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            **{"num_train_epochs": N_EPOCHS} | changes,
+        )
+        collator = transformers.DataCollatorWithPadding(tokenizer)
+        trainer = transformers.Trainer(model, arguments, train_dataset=rows(train[0], y), data_collator=collator)
+        trainer.train()
     # Batches in the order of the rows: grouped by length, `predict` would permute them.
     trainer.args.train_sampling_strategy = "random"
     return lambda texts: decode(trainer.predict(rows(texts)).predictions)
