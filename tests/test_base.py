@@ -188,6 +188,16 @@ def test_the_learning_rate_follows_the_models_width_unless_it_is_given(tiny_bert
     assert BertClassifier(tiny_bert, **settings).fit(*reviews).net_.lr == pytest.approx(expected)
 
 
+def test_the_head_learns_at_a_rate_of_its_own(tiny_bert, reviews):
+    still = QUICK | {"head_init": "random", "learning_rate": 1e-12}
+    start, end = (
+        BertClassifier(tiny_bert, **still | {"head_learning_rate": rate}).fit(*reviews).module_.state_dict()
+        for rate in (None, 1e-2)
+    )
+    moved = {name for name in start if not torch.allclose(start[name], end[name], rtol=0, atol=1e-6)}
+    assert moved == {"classifier.weight", "classifier.bias"}
+
+
 def test_separate_texts_have_the_limit_each(tiny_bert, reviews):
     """A pair is cut where one of its texts is."""
     long, short = "the movie was good " * 8, "very good"

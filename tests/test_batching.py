@@ -221,7 +221,13 @@ def test_keys_are_equal_for_rows_of_the_same_texts_and_y():
     assert [keys.index(key) for key in keys] == [0, 0, 2, 3, 4]
 
 
-def test_keys_tell_which_text_of_a_pair_a_token_belongs_to():
-    texts = [[2, 3], [2], [4], [3, 4]]  # the pairs (2 3, 4) and (2, 3 4)
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [[2, 3], [2], [4], [3, 4]],  # the pairs (2 3, 4) and (2, 3 4)
+        [[5], [5, 256], [1, 512], [2]],  # (5, 1 512) and (5 256, 2): the same bytes, one after the other
+    ],
+)
+def test_keys_tell_which_text_of_a_pair_a_token_belongs_to(texts):
     dataset = make_dataset(*[(ids, [0] * len(ids)) for ids in texts], y=np.zeros(2), w=np.ones(2), n_texts=2)
     assert len(set(dataset.row_keys())) == 2
