@@ -154,6 +154,31 @@ def pad_collate(rows, pad_token_id):
     return inputs, {name: torch.as_tensor(np.stack([row[name] for row in targets])) for name in targets[0]}
 
 
+def micro_batches(inputs, targets, max_tokens):
+    """A batch in pieces of at most `max_tokens` padded tokens, one row at least, each as wide as its longest row.
+
+    Parameters
+    ----------
+    inputs, targets : dict of torch.Tensor
+        As `pad_collate` gives them, for training.
+    max_tokens : int
+
+    Yields
+    ------
+    inputs, targets : dict of torch.Tensor
+    """
+    n_rows = len(targets["w"])
+    n_texts = len(inputs["input_ids"]) // n_rows
+    size = max(1, max_tokens // (n_texts * inputs["input_ids"].shape[1]))
+    for start in range(0, n_rows, size):
+        texts = slice(start * n_texts, (start + size) * n_texts)
+        longest = int(inputs["attention_mask"][texts].sum(dim=1).max())
+        yield (
+            {name: values[texts, :longest] for name, values in inputs.items()},
+            {name: values[start : start + size] for name, values in targets.items()},
+        )
+
+
 def _pad(rows, filled, value):
     padded = np.full(filled.shape, value, dtype=np.int64)
     padded[filled] = np.concatenate(rows)

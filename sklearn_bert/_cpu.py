@@ -1,24 +1,28 @@
-"""Torch functions that are slow in training on a CPU, done with others that are quick.
+"""Torch functions that are slow on a CPU, done with others that are quick.
 
-Dropout draws a number of its own for each element, one at a time: a tenth of a training step on short texts.
-Attention with dropout leaves the fused kernel for one that draws even more, half of a step on long texts; and
-the fused kernel's backward pass in bfloat16 is several times slower than the matrix products in it. Here 64
-random bits decide four elements, and attention is two products with a softmax and such a mask between them.
-As many elements are dropped, as independently; the stream of random numbers is another. A leaf: torch only.
+Dropout draws a number of its own for each element, one at a time. Attention with dropout leaves the fused kernel for
+one that draws even more, and that kernel in bfloat16 is itself several times slower than the matrix products in it.
+Here 64 random bits decide four elements, and attention is two products with a softmax and such a mask between them,
+a few texts at a time: what passes between the products stays in the cache, and is computed again backwards rather
+than kept. As many elements are dropped, as independently; the stream of random numbers is another.
+A leaf: torch and numpy's bit generator only.
 """
 
 import math
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-_LEVELS = 2**16  # of a 16-bit number: a probability is met to 1/65536
+_LEVELS = 2**15  # a probability is met to 1/32768
 _INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_VECTOR = 32  # elements; softmax computes those left over at the end of a row one by one
+_CACHED = 2**19  # attention weights computed at a time: a megabyte in bfloat16, as the second level of a cache has
 
 
 class QuickOnCpu(TorchFunctionMode):
-    """A context in which dropout and attention of CPU tensors are quick to train.
+    """A context in which dropout and attention of CPU tensors are quick.
 
     It stands in for functions of torch, for the calls of this thread: any encoder gains, as it is.
     """
@@ -29,7 +33,7 @@ class QuickOnCpu(TorchFunctionMode):
 
 def dropout(input, p=0.5, training=True, inplace=False):
     """As ``torch.nn.functional.dropout``."""
-    if not training or p in (0, 1) or inplace or input.device.type != "cpu":
+    if not training or not 0 < round(p * _LEVELS) < _LEVELS or inplace or input.device.type != "cpu":
         return F.dropout(input, p, training, inplace)
     return _Dropout.apply(input, p)
 
@@ -37,46 +41,124 @@ def dropout(input, p=0.5, training=True, inplace=False):
 def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
     """As ``torch.nn.functional.scaled_dot_product_attention``."""
     fused_is_quick = dropout_p == 0 and query.dtype not in (torch.bfloat16, torch.float16)
-    if fused_is_quick or is_causal or enable_gqa or query.device.type != "cpu":
+    mask_learns = attn_mask is not None and attn_mask.requires_grad
+    unusual = is_causal or enable_gqa or mask_learns or query.ndim != 4
+    if fused_is_quick or unusual or query.device.type != "cpu":
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = (query * scale) @ key.transpose(-2, -1)  # (B, heads, T, T)
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)  # finite: a row may be masked wholly
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    return dropout(scores.softmax(dim=-1), dropout_p) @ value
+    return _Attention.apply(query, key, value, attn_mask, dropout_p, scale)
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx, input, p):
-        n_dropped = min(round(p * _LEVELS), _LEVELS - 1)
-        kept = _random_bits(input.shape) >= n_dropped - _LEVELS // 2
-        ctx.save_for_backward(kept)
-        ctx.scale = _LEVELS / (_LEVELS - n_dropped)
-        return _keep(input, kept).mul_(ctx.scale)
+        masks = _Masks(p)
+        ctx.kept, ctx.factor = masks.draw(input.shape), masks.factor
+        return _keep(input, ctx.kept).mul_(ctx.factor)
 
     @staticmethod
     def backward(ctx, gradient):
-        (kept,) = ctx.saved_tensors
-        return _keep(gradient, kept).mul_(ctx.scale), None
+        return _keep(gradient, ctx.kept).mul_(ctx.factor), None
+
+
+class _Attention(torch.autograd.Function):
+    """Of queries, keys and values (B, n_heads, T, d); a mask is one of torch's, broadcast to (B, n_heads, T, T)."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, mask, p, scale):
+        masks = _Masks(p)
+        ctx.save_for_backward(query, key, value, mask)
+        ctx.scale, ctx.masks = scale, masks
+        B, n_heads, T, _ = query.shape
+        # In memory the heads of a token stand side by side, as the next layer wants them.
+        mixed = value.new_empty(B, T, n_heads, value.shape[-1]).transpose(1, 2)
+        for rows in _few_rows(query, key):
+            weights = _attention_weights(query[rows] * scale, _padded(key[rows]), _part(mask, rows), key.shape[2])
+            kept = _keep(weights, masks.draw(weights.shape))
+            mixed[rows] = (kept @ _padded(value[rows])).mul_(masks.factor)
+        return mixed
+
+    @staticmethod
+    def backward(ctx, gradient):
+        query, key, value, mask = ctx.saved_tensors
+        masks, n_keys = ctx.masks.again(), key.shape[2]
+        gradients = [torch.empty_like(x) for x in (query, key, value)]
+        for rows in _few_rows(query, key):
+            q, k, v = (query[rows] * ctx.scale).contiguous(), _padded(key[rows]), _padded(value[rows])
+            g = (gradient[rows] * masks.factor).contiguous()
+            weights = _attention_weights(q, k, _part(mask, rows), n_keys)
+            kept = masks.draw(weights.shape)
+            d_weights = _keep(g @ v.mT, kept)
+            d_scores = torch.ops.aten._softmax_backward_data(d_weights, weights, -1, weights.dtype)
+            parts = (d_scores @ k).mul_(ctx.scale), d_scores.mT @ q, _keep(weights, kept).mT @ g
+            for whole, part in zip(gradients, parts, strict=True):
+                whole[rows] = part[:, :, : whole.shape[2]]
+        return *gradients, None, None, None
+
+
+def _few_rows(query, key):
+    """Slices of the rows, so that the attention weights of each fit in the cache."""
+    B, n_heads, T, _ = query.shape
+    n = max(1, _CACHED // (n_heads * max(T, _VECTOR) * max(key.shape[2], _VECTOR)))
+    return [slice(start, start + n) for start in range(0, B, n)]
+
+
+def _part(mask, rows):
+    """The mask of these rows; one for all rows has a single one, or fewer dimensions."""
+    return mask if mask is None or mask.ndim < 4 or len(mask) == 1 else mask[rows]
+
+
+def _padded(x):
+    """Zeros after the tokens, up to a multiple of the vectors in which softmax computes; contiguous."""
+    return F.pad(x, (0, 0, 0, -x.shape[2] % _VECTOR)).contiguous()
+
+
+def _attention_weights(query, key, mask, n_keys):
+    """Softmax of the products of queries and padded keys, where the mask lets them: (B, n_heads, T, padded T)."""
+    scores = query.contiguous() @ key.mT
+    bias = scores.new_zeros(scores.shape[-1] if mask is None else (*mask.shape[:-1], scores.shape[-1]))
+    if mask is not None and mask.dtype == torch.bool:
+        # The least number, not minus infinity: a row may be masked wholly.
+        bias[..., :n_keys].masked_fill_(~mask, torch.finfo(bias.dtype).min)
+    elif mask is not None:
+        bias[..., :n_keys] = mask
+    bias[..., n_keys:] = torch.finfo(bias.dtype).min
+    return scores.add_(bias).softmax(dim=-1)
+
+
+class _Masks:
+    """A stream of masks that drop a share of about p, and can be drawn again."""
+
+    def __init__(self, p, seed=None):
+        self.p, self.n_dropped = p, min(round(p * _LEVELS), _LEVELS - 1)
+        self.factor = _LEVELS / (_LEVELS - self.n_dropped)
+        if seed is None:  # from torch's generator, which a fit seeds and which prediction leaves alone
+            seed = int(torch.randint(2**62, ())) if self.n_dropped else 0
+        self.seed, self._bits = seed, np.random.SFC64(seed)
+
+    def again(self):
+        """The same stream from its beginning."""
+        return _Masks(self.p, self.seed)
+
+    def draw(self, shape):
+        """int16 of this shape: -1, so all bits set, where an element is kept, else 0; None if none is dropped."""
+        if not self.n_dropped:
+            return None
+        n = math.prod(shape)
+        draws = torch.from_numpy(self._bits.random_raw(-(-n // 4)).view(np.int16))[:n].view(shape)
+        # Numbers from -2**14 to 2**14 - 1; below 0 are those kept once the least of them is taken off.
+        # Arithmetic, since comparing is several times slower.
+        return draws.bitwise_right_shift_(1).neg_().add_(self.n_dropped - _LEVELS // 2 - 1).bitwise_right_shift_(15)
 
 
 def _keep(x, kept):
     """x where `kept`, else 0: several times quicker on the bits than as a product with bools."""
+    if kept is None:
+        return x
     bits = _INTEGER_OF_SIZE[x.element_size()]
-    all_ones = (-kept.view(torch.int8)).to(bits)  # -1 is all ones
-    return (x.view(bits) & all_ones).view(x.dtype)
-
-
-def _random_bits(shape):
-    """Uniform 16-bit integers, four from each number that torch's generator gives."""
-    n = math.prod(shape)
-    draws = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None)
-    return draws.view(torch.int16)[:n].view(shape)
+    return (x.view(bits) & kept.to(bits)).view(x.dtype)
 
 
 _REPLACED = {F.dropout: dropout, F.scaled_dot_product_attention: attention}

@@ -14,14 +14,16 @@ from skorch.utils import to_device
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from ._batching import LengthGroupedSampler, TokenBudgetSampler, pad_collate
+from ._batching import LengthGroupedSampler, TokenBudgetSampler, micro_batches, pad_collate
 from ._checkpoint import load_encoder
 from ._cpu import QuickOnCpu
 from ._module import LOSSES, BertModule
 from ._optim import linear_warmup_decay, param_groups
 from ._probe import merge_copies, sample_rows, solve_head
+from ._vocabulary import only_used_tokens
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
 
 
 class BertNet(skorch.NeuralNet):
@@ -107,7 +109,10 @@ class BertNet(skorch.NeuralNet):
         if training:
             sampler = LengthGroupedSampler(lengths, self.batch_size, torch.Generator().manual_seed(self.seed))
         else:
-            sampler = TokenBudgetSampler(lengths, self.batch_size * self.max_length)
+            max_tokens = self.batch_size * self.max_length
+            if torch.device(self.device).type == "cpu":
+                max_tokens = min(max_tokens, _CACHED_TOKENS)
+            sampler = TokenBudgetSampler(lengths, max_tokens)
         # A generator of its own: the loader would draw a seed from the caller's random state.
         return DataLoader(
             dataset,
@@ -146,11 +151,13 @@ class BertNet(skorch.NeuralNet):
         """As skorch's, but an interrupt is passed on: a half-trained net must not look trained."""
         if not self.initialized_:
             self.initialize()
-        self.notify("on_train_begin", X=X, y=y)
-        with torch.enable_grad():
+        used = np.unique(np.append(X.tokens.input_ids, self.pad_token_id))
+        with only_used_tokens(self.module_.bert, used), torch.enable_grad():
+            self.initialize_optimizer()  # of the parameters that are trained now
+            self.notify("on_train_begin", X=X, y=y)
             self.fit_loop(X, y, **fit_params)
-        self.notify("on_train_end", X=X, y=y)
-        if not all(torch.isfinite(p).all() for p in self.module_.parameters()):
+            self.notify("on_train_end", X=X, y=y)
+        if not all(torch.isfinite(p.sum()) for p in self.module_.parameters()):
             raise self._divergence()
         return self
 
@@ -169,13 +176,10 @@ class BertNet(skorch.NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """One update: forward, weighted loss, backward, clipped step, next learning rate."""
-        inputs, targets = batch
+        _, targets = batch
         self._set_training(True)
         self.optimizer_.zero_grad(set_to_none=True)
-        with QuickOnCpu():
-            logits = self.infer(inputs)
-        loss = self.get_loss(logits, targets, X=inputs, training=True)
-        self.scaler_.scale(loss).backward()
+        loss = sum(self._accumulate(*piece, len(targets["w"])) for piece in self._micro_batches(*batch))
         self.scaler_.unscale_(self.optimizer_)
         if self.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.module_.parameters(), self.max_grad_norm)
@@ -185,7 +189,20 @@ class BertNet(skorch.NeuralNet):
         self.scaler_.update()
         if self.scaler_.get_scale() >= scale:  # a smaller scale: float16 overflowed, no step was made
             self.scheduler_.step()
-        return {"loss": loss, "y_pred": logits}
+        return {"loss": loss, "y_pred": None}
+
+    def _micro_batches(self, inputs, targets):
+        """The pieces of a batch that are computed one after the other: on a CPU such as its cache holds, else one."""
+        on_cpu = torch.device(self.device).type == "cpu"
+        return micro_batches(inputs, targets, _CACHED_TOKENS) if on_cpu else [(inputs, targets)]
+
+    def _accumulate(self, inputs, targets, n_rows):
+        """Add to the gradients what these rows of a batch of `n_rows` give; their part of the batch's loss."""
+        with QuickOnCpu():
+            logits = self.infer(inputs)
+        loss = self.get_loss(logits, targets) * (len(targets["w"]) / n_rows)
+        self.scaler_.scale(loss).backward()
+        return loss.detach()
 
     def infer(self, x, **fit_params):
         """A batch of inputs to (B, num_labels) logits, in float32 or better."""
@@ -193,10 +210,13 @@ class BertNet(skorch.NeuralNet):
 
     def _compute(self, function, inputs):
         """A function of the module, on the device and in the precision asked for; the result in float32 or better."""
-        dtype = _AUTOCAST.get(self.precision)
-        with torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None):
+        with self._autocast():
             result = function(**to_device(inputs, self.device))
-        return result.float() if dtype else result
+        return result.to(torch.promote_types(result.dtype, torch.float32))
+
+    def _autocast(self):
+        dtype = _AUTOCAST.get(self.precision)
+        return torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None)
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         """mean(w * loss): the weights have a mean of one over the data set, not over the batch."""
@@ -221,7 +241,8 @@ class BertNet(skorch.NeuralNet):
         iterator = self.get_iterator(dataset, training=False)
         self._set_training(False)
         results = None
-        with torch.inference_mode():
+        # One autocast round all batches: it casts the weights once.
+        with torch.inference_mode(), self._autocast(), QuickOnCpu():
             for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
                 batch = compute(inputs).cpu().numpy()  # (B, ...)
                 if results is None:

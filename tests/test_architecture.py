@@ -24,6 +24,7 @@ LAYERS = (
         "_cpu",
         "_device",
         "_probe",
+        "_vocabulary",
     },
     {"_net"},
     {"_base"},

@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from sklearn_bert._batching import EncodedDataset, LengthGroupedSampler, TokenBudgetSampler, pad_collate
+from sklearn_bert._batching import (
+    EncodedDataset,
+    LengthGroupedSampler,
+    TokenBudgetSampler,
+    micro_batches,
+    pad_collate,
+)
 from sklearn_bert._tokenization import Tokens
 
 PAD = 9
@@ -231,3 +237,25 @@ def test_keys_are_equal_for_rows_of_the_same_texts_and_y():
 def test_keys_tell_which_text_of_a_pair_a_token_belongs_to(texts):
     dataset = make_dataset(*[(ids, [0] * len(ids)) for ids in texts], y=np.zeros(2), w=np.ones(2), n_texts=2)
     assert len(set(dataset.row_keys())) == 2
+
+
+# -- batches in pieces -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("max_tokens", [1, 30, 100, 10**6])
+@pytest.mark.parametrize("n_texts", [1, 2])
+def test_pieces_of_a_batch_hold_its_rows_in_order_without_needless_padding(max_tokens, n_texts):
+    lengths = random_lengths(12 * n_texts)
+    dataset = make_dataset(
+        *[(np.arange(n) + 10, np.arange(n) % 2) for n in lengths], y=np.arange(12), w=np.ones(12), n_texts=n_texts
+    )
+    inputs, targets = pad_collate([dataset[i] for i in range(12)], PAD)
+    pieces = list(micro_batches(inputs, targets, max_tokens))
+    assert torch.cat([piece["y"] for _, piece in pieces]).tolist() == list(range(12))
+    for piece, of_piece in pieces:
+        n_rows, width = piece["attention_mask"].shape
+        assert n_rows == n_texts * len(of_piece["y"])
+        assert n_rows * width <= max_tokens or len(of_piece["y"]) == 1
+        assert piece["attention_mask"].sum(dim=1).max() == width
+    tokens = [piece["input_ids"][piece["attention_mask"].bool()] for piece, _ in pieces]
+    assert torch.equal(torch.cat(tokens), inputs["input_ids"][inputs["attention_mask"].bool()])

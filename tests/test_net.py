@@ -89,7 +89,10 @@ def test_the_learning_rate_warms_up_and_decays_over_all_epochs(make_net, dataset
 
 
 def test_the_parameters_move_as_plain_adamw_moves_them(make_net, dataset):
-    """One full batch without clipping and warm-up, beside an update written out by hand."""
+    """One full batch without clipping and warm-up, beside an update written out by hand.
+
+    Tokens that no text holds keep their vectors: AdamW would let them decay.
+    """
     net, twin = make_net(weight_decay=0.1), make_net()
     net.partial_fit(dataset)
     decays = [p for p in twin.module_.parameters() if p.requires_grad and p.ndim > 1]
@@ -102,8 +105,25 @@ def test_the_parameters_move_as_plain_adamw_moves_them(make_net, dataset):
     losses = torch.nn.functional.cross_entropy(twin.module_(**inputs).logits, targets["y"], reduction="none")
     (targets["w"] * losses).mean().backward()
     optimizer.step()
+    unused = np.setdiff1d(np.arange(net.config.vocab_size), dataset.tokens.input_ids)
+    assert len(unused)
+    with torch.no_grad():
+        twin.module_.bert.embeddings.word_embeddings.weight[unused] /= 1 - 1e-3 * 0.1
     for moved, expected in zip(net.module_.parameters(), twin.module_.parameters(), strict=True):
         torch.testing.assert_close(moved, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_batch_in_pieces_gives_the_gradients_and_the_loss_of_the_whole(make_net, dataset, monkeypatch):
+    steps = []
+    for max_tokens in (10**6, 40, 1):
+        monkeypatch.setattr("sklearn_bert._net._CACHED_TOKENS", max_tokens)
+        net = make_net()
+        net.on_train_begin(net, X=dataset)
+        loss = net.train_step(one_batch(net, dataset))["loss"]
+        steps.append((loss, [p.grad for p in net.module_.parameters() if p.grad is not None]))
+    for loss, gradients in steps[1:]:
+        torch.testing.assert_close(loss, steps[0][0], rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(gradients, steps[0][1], rtol=1e-9, atol=1e-12)
 
 
 def test_dropout_is_on_in_training_and_off_in_prediction(make_net, dataset):

@@ -36,7 +36,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn_bert import BertClassifier, BertRegressor
 from tests.cases import probabilities_in_a_fresh_process
 
-QUICK = {"max_epochs": 8, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
+QUICK = {"max_epochs": 14, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
 
 
 @pytest.fixture
