@@ -39,6 +39,7 @@ class BaseBertEstimator(BaseEstimator):
         "model": [str, PathLike],
         "revision": [str, None],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "long_text": [StrOptions({"head_tail", "truncate"})],
         "pooling": [StrOptions({"auto", *POOLINGS})],
         "pair_encoding": [StrOptions({"auto", "separate", "joint"})],
         "hidden_layer_sizes": ["array-like"],
@@ -64,6 +65,7 @@ class BaseBertEstimator(BaseEstimator):
         *,
         revision,
         max_length,
+        long_text,
         pooling,
         pair_encoding,
         hidden_layer_sizes,
@@ -85,6 +87,7 @@ class BaseBertEstimator(BaseEstimator):
         self.model = model
         self.revision = revision
         self.max_length = max_length
+        self.long_text = long_text
         self.pooling = pooling
         self.pair_encoding = pair_encoding
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -168,7 +171,7 @@ class BaseBertEstimator(BaseEstimator):
             pooling, siamese, learning_rate = self._resolve_recipe(config, len(columns))
             columns, n_texts = _read_apart(columns) if siamese else (columns, 1)
             max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), len(columns))
-            tokens = tokenize(tokenizer, columns, max_length)
+            tokens = tokenize(tokenizer, columns, max_length, self.long_text)
             net = BertNet(
                 folder,
                 config,
@@ -183,7 +186,7 @@ class BaseBertEstimator(BaseEstimator):
                 **self._net_params(),
             )
             net.fit(EncodedDataset(tokens, target.encode(y), weights, n_texts))
-        self._target = target
+        self._target, self._long_text = target, self.long_text
         self.problem_type_ = target.problem_type
         self.tokenizer_ = tokenizer
         self.n_iter_ = len(net.history)
@@ -257,7 +260,7 @@ class BaseBertEstimator(BaseEstimator):
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
         columns, n_texts = _read_apart(columns) if self.module_.siamese else (columns, 1)
-        tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length)
+        tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length, self._long_text)
         return self.net_.predict_logits(EncodedDataset(tokens, n_texts=n_texts)).astype(np.float64)
 
 

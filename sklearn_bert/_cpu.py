@@ -118,6 +118,8 @@ def _padded(x):
 def _attention_weights(query, key, mask, n_keys):
     """Softmax of the products of queries and padded keys, where the mask lets them: (B, n_heads, T, padded T)."""
     scores = query.contiguous() @ key.mT
+    if mask is None and n_keys == scores.shape[-1]:
+        return scores.softmax(dim=-1)
     bias = scores.new_zeros(scores.shape[-1] if mask is None else (*mask.shape[:-1], scores.shape[-1]))
     if mask is not None and mask.dtype == torch.bool:
         # The least number, not minus infinity: a row may be masked wholly.

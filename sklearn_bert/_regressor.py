@@ -20,9 +20,13 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     revision : str, default=None
         Branch, tag or commit of a hub id. None is the main branch.
     max_length : int, default=None
-        Most tokens of a text or pair, special tokens included; the rest is cut off, see
-        `truncation_`. None is the model's own limit (512 for BERT). Time and memory of long texts
-        grow with it.
+        Most tokens of a text or pair, special tokens included; what is more is cut, see `long_text`
+        and `truncation_`. None is the model's own limit (512 for BERT). Time and memory of long
+        texts grow with it.
+    long_text : {"head_tail", "truncate"}, default="head_tail"
+        What is left of a text of more than `max_length` tokens: its beginning and its end in equal
+        parts, where texts tend to say what they are about [5]_; or its beginning only, as is usual.
+        Of pairs read jointly the longer text is cut at its end.
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         What stands for a text: ``[CLS]`` through dense and tanh, as BERT does; the last hidden state
         at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with
@@ -122,6 +126,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
        Out-of-Distribution", ICLR 2022.
     .. [4] N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
        EMNLP 2019.
+    .. [5] C. Sun, X. Qiu, Y. Xu, X. Huang, "How to Fine-Tune BERT for Text Classification?", CCL 2019.
 
     Examples
     --------
@@ -143,6 +148,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         *,
         revision=None,
         max_length=None,
+        long_text="head_tail",
         pooling="auto",
         pair_encoding="auto",
         hidden_layer_sizes=(),
@@ -166,6 +172,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
             model,
             revision=revision,
             max_length=max_length,
+            long_text=long_text,
             pooling=pooling,
             pair_encoding=pair_encoding,
             hidden_layer_sizes=hidden_layer_sizes,

@@ -100,35 +100,46 @@ def resolve_max_length(max_length, tokenizer, n_positions, n_columns):
     return max_length
 
 
-def tokenize(tokenizer, columns, max_length):
+def tokenize(tokenizer, columns, max_length, long_text="truncate"):
     """Token ids of texts or pairs, cut to `max_length`.
 
     Parameters
     ----------
     tokenizer : transformers tokenizer
     columns : tuple of one or two lists of n str
-        For pairs, the longer text of a row is cut first.
     max_length : int
         Most tokens of a row, special tokens included.
+    long_text : {"truncate", "head_tail"}, default="truncate"
+        Whether a longer text loses its end or its middle. Pairs always lose the end of the longer text.
 
     Returns
     -------
     tokens : Tokens
     """
+    truncate = long_text == "truncate" or len(columns) == 2
     ids, types = [], []
     for start in range(0, len(columns[0]), _CHUNK):
         encoded = tokenizer(
             *(column[start : start + _CHUNK] for column in columns),
-            truncation=True,
-            max_length=max_length,
+            truncation=truncate,
+            max_length=max_length if truncate else None,
             return_attention_mask=False,
             return_token_type_ids=True,
             verbose=False,
         )
-        ids += [np.array(row, dtype=np.int32) for row in encoded["input_ids"]]
-        types += [np.array(row, dtype=np.int8) for row in encoded["token_type_ids"]]
+        ids += [np.array(_without_middle(row, max_length), dtype=np.int32) for row in encoded["input_ids"]]
+        types += [np.array(_without_middle(row, max_length), dtype=np.int8) for row in encoded["token_type_ids"]]
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     return Tokens(np.concatenate(ids), np.concatenate(types), offsets)
+
+
+def _without_middle(row, max_length):
+    """The first and the last half of `max_length` tokens; the special tokens at both ends stay."""
+    n_cut = len(row) - max_length
+    if n_cut <= 0:
+        return row
+    n_head = -(-max_length // 2)
+    return row[:n_head] + row[n_head + n_cut :]
 
 
 def truncation_report(tokenizer, columns, tokens, max_length, n_texts=1):

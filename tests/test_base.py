@@ -411,6 +411,17 @@ def test_the_revision_reaches_the_hub(monkeypatch, reviews):
 # -- long texts -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.* texts are longer than max_length")
+@pytest.mark.parametrize(("long_text", "sees_the_end"), [("head_tail", True), ("truncate", False)])
+def test_a_long_text_is_judged_by_its_end_too_unless_it_is_cut_there(tiny_bert, long_text, sees_the_end):
+    same, n = "the movie the plot the acting the soup the room ", 8
+    texts = [same + end for end in ["great", "awful"] * n]
+    estimator = BertClassifier(tiny_bert, max_length=8, long_text=long_text, **QUICK).fit(texts, ["good", "bad"] * n)
+    estimator.set_params(long_text="truncate")  # what was fitted counts
+    first, second = estimator.predict_proba(texts[:2])
+    assert (np.abs(first - second).max() > 1e-3) == sees_the_end
+
+
 def test_truncation_is_reported_and_warned_about_once(tiny_bert):
     texts, y = ["good " * 20, "bad", "very bad", "good"], ["good", "bad", "bad", "good"]
     message = (

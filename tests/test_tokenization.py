@@ -84,6 +84,25 @@ def test_a_cut_text_keeps_its_beginning_and_its_special_tokens(tokenizer, max_le
 
 
 @pytest.mark.parametrize(
+    ("max_length", "kept"), [(3, "the"), (4, "the superb"), (8, "the movie plot nice lovely superb")]
+)
+def test_a_text_without_its_middle_keeps_its_ends_and_its_special_tokens(tokenizer, max_length, kept):
+    texts = ["the movie plot was great fine nice lovely superb", "the movie plot was"]
+    cut, whole = rows_of(tokenize(tokenizer, (texts,), max_length, "head_tail"))
+    assert cut == ([CLS, *tokenizer.convert_tokens_to_ids(kept.split()), SEP], [0] * max_length)
+    assert whole == rows_of(tokenize(tokenizer, (texts[1:],), max_length, "head_tail"))[0]
+
+
+def test_texts_that_are_short_enough_are_left_whole(tokenizer):
+    assert rows_of(tokenize(tokenizer, (TEXTS[:5],), 64, "head_tail")) == rows_of(tokenize(tokenizer, (TEXTS[:5],), 64))
+
+
+def test_pairs_keep_their_second_text_and_its_separators_whichever_way_they_are_cut(tokenizer):
+    columns = (TEXTS, OTHERS)
+    assert rows_of(tokenize(tokenizer, columns, 8, "head_tail")) == rows_of(tokenize(tokenizer, columns, 8))
+
+
+@pytest.mark.parametrize(
     ("n_first", "n_second", "max_length", "kept"),
     [
         (6, 3, 12, (6, 3)),
