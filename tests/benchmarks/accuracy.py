@@ -47,7 +47,7 @@ from sklearn.pipeline import make_pipeline
 
 N_EPOCHS = 2
 MAX_LENGTH = 128
-PLAIN = {"head_init": "random", "pooling": "pooler", "learning_rate": 5e-5}
+PLAIN = {"head_init": "random", "pooling": "pooler", "long_text": "truncate", "learning_rate": 5e-5}
 MAX_LEFT_OVER = 1000
 
 

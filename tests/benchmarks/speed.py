@@ -13,7 +13,7 @@ Usage::
   count, padding does not: 6 operations per token and parameter of the encoder's layers in training, 2 in
   prediction. Embeddings are looked up, and the pooler reads one token a row, so neither counts.
 - ``memory``: peak memory of fit and of predict, each in a process of its own, and the resident memory after
-  each of 20 fits in one process (Linux only).
+  each of 20 fits in one process, free memory given back first (Linux only).
 
 The sides are those of ``sides.py``; the rows of the CSV are repeated up to ``--rows``. After a short warm-up
 of each side the sides run in turn (A, B, C, A, B, C, ...). Figures are medians over the runs, and ratios
