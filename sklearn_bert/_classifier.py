@@ -27,9 +27,9 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         and `truncation_`. None is the model's own limit (512 for BERT). Time and memory of long
         texts grow with it.
     long_text : {"head_tail", "truncate"}, default="head_tail"
-        What is left of a text of more than `max_length` tokens: its beginning and its end in equal
-        parts, where texts tend to say what they are about [5]_; or its beginning only, as is usual.
-        Of pairs read jointly the longer text is cut at its end.
+        What is left of a text of more than `max_length` tokens: a quarter from its beginning and the
+        rest from its end, where texts tend to say what they come to [5]_; or its beginning only, as
+        is usual. Of pairs read jointly the longer text is cut at its end.
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         What stands for a text: ``[CLS]`` through dense and tanh, as BERT does; the last hidden state
         at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with

@@ -134,11 +134,11 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate"):
 
 
 def _without_middle(row, max_length):
-    """The first and the last half of `max_length` tokens; the special tokens at both ends stay."""
+    """A quarter of `max_length` tokens from the beginning, the rest from the end, special tokens included."""
     n_cut = len(row) - max_length
     if n_cut <= 0:
         return row
-    n_head = -(-max_length // 2)
+    n_head = -(-max_length // 4)
     return row[:n_head] + row[n_head + n_cut :]
 
 
