@@ -110,7 +110,7 @@ class BertNet(skorch.NeuralNet):
             sampler = LengthGroupedSampler(lengths, self.batch_size, torch.Generator().manual_seed(self.seed))
         else:
             max_tokens = self.batch_size * self.max_length
-            if torch.device(self.device).type == "cpu":
+            if self._on_cpu:
                 max_tokens = min(max_tokens, _CACHED_TOKENS)
             sampler = TokenBudgetSampler(lengths, max_tokens)
         # A generator of its own: the loader would draw a seed from the caller's random state.
@@ -193,8 +193,11 @@ class BertNet(skorch.NeuralNet):
 
     def _micro_batches(self, inputs, targets):
         """The pieces of a batch that are computed one after the other: on a CPU such as its cache holds, else one."""
-        on_cpu = torch.device(self.device).type == "cpu"
-        return micro_batches(inputs, targets, _CACHED_TOKENS) if on_cpu else [(inputs, targets)]
+        return micro_batches(inputs, targets, _CACHED_TOKENS) if self._on_cpu else [(inputs, targets)]
+
+    @property
+    def _on_cpu(self):
+        return torch.device(self.device).type == "cpu"
 
     def _accumulate(self, inputs, targets, n_rows):
         """Add to the gradients what these rows of a batch of `n_rows` give; their part of the batch's loss."""
