@@ -14,6 +14,7 @@ PACKAGE = Path(sklearn_bert.__file__).parent
 LAYERS = (
     {"_missing"},
     {
+        "_atomic",
         "_text",
         "_targets",
         "_tokenization",
