@@ -5,27 +5,30 @@ or training to the net. Text leaves numpy here once, and logits return here once
 """
 
 import warnings
-from numbers import Integral, Real
-from os import PathLike
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
 from typing import Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ._batching import EncodedDataset
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
-from ._module import POOLINGS
 from ._net import BertNet
+from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
+from ._reading import TextReader
+from ._rows import Rows
 from ._text import check_texts
-from ._tokenization import resolve_max_length, tokenize, truncation_report
+from ._tokenization import resolve_max_length
+from ._training_state import StateFile
+from ._validation import Validation, holdout_rows
 
 _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
-_RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
+_NOT_OF_THE_RESULT = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 
 
 class BaseBertEstimator(BaseEstimator):
@@ -35,76 +38,7 @@ class BaseBertEstimator(BaseEstimator):
     methods make of the logits.
     """
 
-    _parameter_constraints = {
-        "model": [str, PathLike],
-        "revision": [str, None],
-        "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "long_text": [StrOptions({"head_tail", "truncate"})],
-        "pooling": [StrOptions({"auto", *POOLINGS})],
-        "pair_encoding": [StrOptions({"auto", "separate", "joint"})],
-        "hidden_layer_sizes": ["array-like"],
-        "head_init": [StrOptions({"probe", "random"})],
-        "dropout": [Interval(Real, 0, 1, closed="left"), None],
-        "attention_dropout": [Interval(Real, 0, 1, closed="left"), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "head_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "device": [str, torch.device],
-        "precision": [StrOptions({"auto", "float32", "bfloat16", "float16", "float64"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        model,
-        *,
-        revision,
-        max_length,
-        long_text,
-        pooling,
-        pair_encoding,
-        hidden_layer_sizes,
-        head_init,
-        dropout,
-        attention_dropout,
-        max_epochs,
-        batch_size,
-        learning_rate,
-        head_learning_rate,
-        weight_decay,
-        warmup_fraction,
-        max_grad_norm,
-        device,
-        precision,
-        random_state,
-        verbose,
-    ):
-        self.model = model
-        self.revision = revision
-        self.max_length = max_length
-        self.long_text = long_text
-        self.pooling = pooling
-        self.pair_encoding = pair_encoding
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.head_init = head_init
-        self.dropout = dropout
-        self.attention_dropout = attention_dropout
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.head_learning_rate = head_learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_fraction = warmup_fraction
-        self.max_grad_norm = max_grad_norm
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+    _parameter_constraints = CONSTRAINTS
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -123,7 +57,7 @@ class BaseBertEstimator(BaseEstimator):
         return self.net_.module_
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None) -> Self:
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None) -> Self:
         """Fine-tune the model on texts and their targets.
 
         Parameters
@@ -134,6 +68,9 @@ class BaseBertEstimator(BaseEstimator):
             The targets; their shape and dtype choose the mode.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; only their ratios matter. A row of weight 0 counts as absent.
+        X_val, y_val, sample_weight_val : default=None
+            Texts, targets and weights to judge each epoch by, in the forms of the others. The weights of
+            the best epoch are kept. `early_stopping` then sets no rows of `X` apart.
 
         Returns
         -------
@@ -146,54 +83,108 @@ class BaseBertEstimator(BaseEstimator):
             If `X`, `y` or a parameter is not as expected, or the training diverges; the message says
             what to do.
         OSError
-            If the checkpoint cannot be loaded.
+            If the checkpoint cannot be loaded, or `checkpoint_dir` not be written.
+        MemoryError
+            If the device has too little memory for one row at a time.
         """
-        earlier = dict(vars(self))
-        try:
-            self._fit(X, y, sample_weight)
-        except BaseException:  # an interrupt too must leave no half-trained estimator
-            vars(self).clear()
-            vars(self).update(earlier)
-            raise
+        if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
+            raise ValueError(
+                "Got only some of X_val, y_val and sample_weight_val. Pass X_val and y_val together, or none of them."
+            )
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        with _unchanged_by_failure(self):
+            check_layer_sizes(self.hidden_layer_sizes)
+            rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
+            held_out = None if X_val is None else self._check_rows(X_val, y_val, sample_weight_val, reset=False)
+            self._fit(rows, held_out, goes_on, max_epochs=self.max_epochs, checkpoint_dir=self.checkpoint_dir)
         return self
 
-    def _fit(self, X, y, sample_weight):
-        _check_layer_sizes(self.hidden_layer_sizes)
-        columns, y, weights, target = self._check_fit_data(X, y, sample_weight)
+    def _partial_fit(self, X, y, sample_weight, classes=None):
+        """One more epoch, on these rows; `classes` are all that will ever come."""
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True: its rows are all trained on. Pass False."
+            )
+        goes_on = self.__sklearn_is_fitted__()
+        curve = self.loss_curve_ if goes_on else []
+        with _unchanged_by_failure(self):
+            rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
+            self._fit(rows, None, goes_on, classes=classes, max_epochs=1, checkpoint_dir=None)
+            self.loss_curve_ = [*curve, *self.loss_curve_]
+            self.n_iter_ = len(self.loss_curve_)
+        return self
+
+    def _fit(self, rows, held_out, goes_on, *, classes=None, max_epochs, checkpoint_dir=None):
+        """Train on `rows`, from the checkpoint or from where an earlier fit ended."""
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        state_file = None
+        if checkpoint_dir is not None:
+            state_file = self._state_file(rows, held_out, goes_on, device, precision)
+            seed = state_file.agree_on_seed(seed, fixed=self.random_state is not None)
+        if self.early_stopping and held_out is None:
+            apart = holdout_rows(rows.target_class.problem_type, rows.y, self.validation_fraction, seed)
+            rows, held_out = rows.take(~apart), rows.take(apart)
+        target = self._earlier_target(rows) if goes_on else self._new_target(rows, classes)
         with seeded(seed, device):
-            folder = resolve_checkpoint(self.model, self.revision)
-            config = load_config(folder, dropout=self.dropout, attention_dropout=self.attention_dropout)
-            config.num_labels, config.problem_type = target.num_labels, target.problem_type
-            tokenizer = load_tokenizer(folder, config)
-            pooling, siamese, learning_rate = self._resolve_recipe(config, len(columns))
-            columns, n_texts = _read_apart(columns) if siamese else (columns, 1)
-            max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), len(columns))
-            tokens = tokenize(tokenizer, columns, max_length, self.long_text)
-            net = BertNet(
-                folder,
-                config,
-                pad_token_id=tokenizer.pad_token_id,
-                max_length=max_length,
-                precision=precision,
-                seed=seed,
-                module__pooling=pooling,
-                module__siamese=siamese,
-                lr=learning_rate,
-                device=device,
-                **self._net_params(),
-            )
-            net.fit(EncodedDataset(tokens, target.encode(y), weights, n_texts))
-        self._target, self._long_text = target, self.long_text
+            net, reader = self._new_net(target, len(rows.columns), device, precision, seed, goes_on)
+            net.set_params(max_epochs=max_epochs)
+            dataset = reader.read(rows.columns, target.encode(rows.y), rows.weights_for(target))
+            validation = None if held_out is None else _validation(held_out, target, reader)
+            net.fit(dataset, validation=validation, state_file=state_file)
+        self._target, self._reader, self.tokenizer_ = target, reader, reader.tokenizer
         self.problem_type_ = target.problem_type
-        self.tokenizer_ = tokenizer
+        self._keep_history(net)
+        self.net_ = net.strip()
+        self.truncation_ = reader.report(rows.columns, dataset)
+        _warn_if_truncated(self.truncation_)
+
+    def _new_net(self, target, n_columns, device, precision, seed, goes_on):
+        """An untrained net on the checkpoint, or on the module fitted so far, and the reader of its texts."""
+        folder, config, tokenizer = self._fitted_parts() if goes_on else self._checkpoint_parts(target)
+        pooling, separate, learning_rate = resolve_recipe(self, config, n_columns)
+        if goes_on:
+            self._check_module(pooling, separate)
+        max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), n_columns)
+        reader = TextReader(tokenizer, max_length, self.long_text, self.stride, separate)
+        reader.check(n_columns)
+        net = BertNet(
+            folder,
+            config,
+            loss_params=target.loss_params,
+            pad_token_id=tokenizer.pad_token_id,
+            max_length=max_length,
+            precision=precision,
+            seed=seed,
+            new_module=partial(deepcopy, self.module_) if goes_on else None,
+            module__pooling=pooling,
+            module__siamese=separate,
+            lr=learning_rate,
+            device=device,
+            **net_params(self),
+        )
+        return net, reader
+
+    def _checkpoint_parts(self, target):
+        folder = resolve_checkpoint(self.model, self.revision)
+        config = load_config(folder, dropout=self.dropout, attention_dropout=self.attention_dropout)
+        config.num_labels, config.problem_type = target.num_labels, target.problem_type
+        return folder, config, load_tokenizer(folder, config)
+
+    def _fitted_parts(self):
+        return None, self.module_.config, self.tokenizer_
+
+    def _keep_history(self, net):
+        """What the epochs were like; after an earlier fit with validation nothing of it may be left."""
         self.n_iter_ = len(net.history)
         self.loss_curve_ = [float(loss) for loss in net.history[:, "train_loss"]]
-        self.net_ = net.strip()
-        self.truncation_ = truncation_report(tokenizer, columns, tokens, max_length, n_texts)
-        _warn_if_truncated(self.truncation_)
+        for name in ("validation_scores_", "validation_loss_curve_", "best_iter_"):
+            vars(self).pop(name, None)
+        if net.validation_ is not None:
+            self.validation_scores_ = net.history[:, "valid_score"]
+            self.validation_loss_curve_ = net.history[:, "valid_loss"]
+            self.best_iter_ = net.best_.epoch
 
     def _check_X(self, X, *, reset):
         """One or two lists of str; also keeps, or compares, feature names and number of columns."""
@@ -211,79 +202,94 @@ class BaseBertEstimator(BaseEstimator):
             )
         return columns
 
-    def _check_fit_data(self, X, y, sample_weight):
-        """Texts, y, weights of mean one and the fitted target, without rows of zero weight."""
-        y, target_class = self._check_y(y)
-        columns = self._check_X(X, reset=True)
+    def _check_rows(self, X, y, sample_weight, *, reset):
+        """The rows of positive weight, and the class of their target."""
+        y, target_class = self._check_y(y, reset=reset)
+        columns = self._check_X(X, reset=reset)
         if len(columns[0]) != len(y):
             raise ValueError(
                 f"Found input variables with inconsistent numbers of samples: [{len(columns[0])}, {len(y)}]. "
                 "Pass one value, or one row of values, of y per row of X."
             )
         weights = _check_sample_weight(sample_weight, columns[0], dtype=np.float64, ensure_non_negative=True)
-        kept = np.flatnonzero(weights)
-        if len(kept) == 0:
+        if not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        columns = tuple([column[i] for i in kept] for column in columns)
-        y, weights = y[kept], weights[kept] / weights.max()
-        target = target_class(y, weights, **self._target_params())
-        weights = target.weigh(y, weights)
-        return columns, y, weights * (len(weights) / weights.sum()), target
+        return Rows(columns, y, weights / weights.max(), target_class).take(weights > 0)
 
-    def _resolve_recipe(self, config, n_columns):
-        """Pooling, whether the texts of pairs are encoded one by one, and learning rate: what "auto" stands for."""
-        probe = self.head_init == "probe"
-        pooling = ("mean" if probe else "pooler") if self.pooling == "auto" else self.pooling
-        separate = probe if self.pair_encoding == "auto" else self.pair_encoding == "separate"
-        # The wider the model, the more each step of Adam moves its outputs: as ELECTRA's three sizes have it.
-        auto_rate = _RATE_OF_BERT_BASE * _WIDTH_OF_BERT_BASE / config.hidden_size
-        return pooling, separate and n_columns == 2, auto_rate if self.learning_rate == "auto" else self.learning_rate
+    def _new_target(self, rows, classes):
+        params = self._target_params() | ({} if classes is None else {"classes": classes})
+        return rows.target_class(rows.y, rows.weights, **params)
 
-    def _net_params(self):
-        """The constructor's parameters that the net takes as they are."""
-        return {
-            "head_init": self.head_init,
-            "module__hidden_layer_sizes": tuple(self.hidden_layer_sizes),
-            "module__dropout": self.dropout,
-            "head_learning_rate": self.head_learning_rate,
-            "weight_decay": self.weight_decay,
-            "warmup_fraction": self.warmup_fraction,
-            "max_grad_norm": self.max_grad_norm,
-            "max_epochs": self.max_epochs,
-            "batch_size": self.batch_size,
-            "verbose": self.verbose,
-            "callbacks__valid_loss": None,
-        }
+    def _earlier_target(self, rows):
+        if rows.target_class is not type(self._target):
+            raise ValueError(
+                f"y is of problem type {rows.target_class.problem_type!r}, but {type(self).__name__} was fitted on "
+                f"{self.problem_type_!r}. Go on with y of the same kind, or fit anew with warm_start=False."
+            )
+        return self._target
+
+    def _check_module(self, pooling, separate):
+        """Whether the fitted module is what the parameters ask for."""
+        module = self.module_
+        sizes = [layer.out_features for layer in module.hidden]
+        found = {"pooling": module.pooling, "separate pairs": module.siamese, "hidden_layer_sizes": sizes}
+        asked = {"pooling": pooling, "separate pairs": separate, "hidden_layer_sizes": list(self.hidden_layer_sizes)}
+        if found != asked:
+            raise ValueError(
+                f"The fitted module has {found}, the parameters ask for {asked}. Set them back to go on training, or "
+                "fit anew with warm_start=False."
+            )
+
+    def _state_file(self, rows, held_out, goes_on, device, precision):
+        if goes_on:
+            raise ValueError(
+                "warm_start=True goes on from the fitted weights, checkpoint_dir from those in the folder. Pass only "
+                "one of them."
+            )
+        params = {k: str(v) for k, v in self.get_params(deep=False).items() if k not in _NOT_OF_THE_RESULT}
+        description = {"device": str(device), "precision": precision} | params | rows.digests()
+        if held_out is not None:
+            description["validation"] = " ".join(held_out.digests().values())
+        return StateFile(self.checkpoint_dir, description)
 
     def _logits(self, X):
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
-        columns, n_texts = _read_apart(columns) if self.module_.siamese else (columns, 1)
-        tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length, self._long_text)
-        return self.net_.predict_logits(EncodedDataset(tokens, n_texts=n_texts)).astype(np.float64)
+        return self.net_.predict_logits(self._reader.read(columns)).astype(np.float64)
 
 
-def _read_apart(columns):
-    """The texts of pairs as one column, all first ones, then all second ones; and the texts of a row."""
-    first, second = columns
-    return (first + second,), 2
+@contextmanager
+def _unchanged_by_failure(estimator):
+    """Give the estimator its attributes back if the context fails: half-trained, it must not look trained."""
+    earlier = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:  # an interrupt too
+        vars(estimator).clear()
+        vars(estimator).update(earlier)
+        raise
 
 
-def _check_layer_sizes(sizes):
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+def _validation(rows, target, reader):
+    if len(rows.y) < 2:
         raise ValueError(
-            f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1, one per hidden layer. "
-            "Pass () for a linear head."
+            f"Validation needs at least two rows, but has {len(rows.y)}. Pass more rows, or raise validation_fraction."
         )
+    targets = {"y": target.encode(rows.y), "w": rows.weights_for(target)}
+    return Validation(
+        reader.read(rows.columns),
+        {name: torch.as_tensor(values) for name, values in targets.items()},
+        partial(target.score, y=rows.y, sample_weight=rows.weights),
+    )
 
 
 def _warn_if_truncated(report):
     if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
         warnings.warn(
-            f"{report.n_truncated} of {report.n_rows} texts are longer than max_length={report.max_length} tokens and "
-            f"were cut; the longest has {report.longest}. Raise max_length if the model can take more (None is its own "
-            "limit). The attribute truncation_ has the figures.",
+            f"{report.n_truncated} of {report.n_rows} rows are longer than max_length={report.max_length} tokens and "
+            f"were cut; the longest text has {report.longest}. Raise max_length if the model can take more (None is "
+            "its own limit), or read all of single texts with long_text='window'. truncation_ has the figures.",
             UserWarning,
             stacklevel=5,
         )

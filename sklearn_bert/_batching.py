@@ -28,12 +28,19 @@ class EncodedDataset(Dataset):
     n_texts : int, default=1
         Texts of a row that the encoder reads one by one: `tokens` holds the first text of every row,
         then the second of every row. A pair read as one text is one.
+    n_windows : ndarray of shape (n_whole,), optional
+        Consecutive rows that are windows of one text; `y` and `w` are then given per whole text, and its
+        windows share its weight.
     """
 
-    def __init__(self, tokens, y=None, w=None, n_texts=1):
+    def __init__(self, tokens, y=None, w=None, n_texts=1, n_windows=None):
         self.tokens = tokens
-        self.targets = {} if y is None else {"y": y, "w": w}
         self.n_texts = n_texts
+        self.n_windows = n_windows
+        if y is not None and n_windows is not None:
+            w = np.repeat(w / n_windows, n_windows)
+            y, w = np.repeat(y, n_windows, axis=0), w * (len(w) / w.sum())
+        self.targets = {} if y is None else {"y": y, "w": w}
 
     def __len__(self):
         return len(self.tokens) // self.n_texts
@@ -47,6 +54,13 @@ class EncodedDataset(Dataset):
         """The dataset of these rows, in this order, without targets."""
         texts = [rows + k * len(self) for k in range(self.n_texts)]
         return EncodedDataset(self.tokens.take(np.concatenate(texts)), n_texts=self.n_texts)
+
+    def average_windows(self, values):
+        """Values of the rows, (n, k), to values of the whole texts: the means of their windows'."""
+        if self.n_windows is None:
+            return values
+        starts = np.cumsum(self.n_windows) - self.n_windows
+        return np.add.reduceat(values, starts, axis=0) / self.n_windows[:, None].astype(values.dtype)
 
     def row_keys(self):
         """A digest of each row's tokens and y: equal for copies, whatever their weights."""
@@ -64,6 +78,44 @@ class EncodedDataset(Dataset):
             digest.update(ids.tobytes())
             digest.update(types.tobytes())
         return digest.digest()
+
+    @staticmethod
+    def collate(rows, pad_token_id):
+        """As `pad_collate`."""
+        return pad_collate(rows, pad_token_id)
+
+
+class FeatureDataset(Dataset):
+    """Rows of an `EncodedDataset` as the features that a frozen encoder makes of them.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, n_features)
+    source : EncodedDataset
+        The rows; theirs are the targets too.
+    """
+
+    def __init__(self, features, source):
+        self.features = torch.from_numpy(features)
+        self.targets = {name: torch.as_tensor(values) for name, values in source.targets.items()}
+        self.row_keys, self.average_windows = source.row_keys, source.average_windows
+
+    def __len__(self):
+        return len(self.features)
+
+    @property
+    def lengths(self):
+        """Ones: all rows are as wide."""
+        return np.ones(len(self), dtype=np.int64)
+
+    def __getitems__(self, rows):
+        """A whole batch at once, as a DataLoader asks for it."""
+        return {"features": self.features[rows]}, {name: values[rows] for name, values in self.targets.items()}
+
+    @staticmethod
+    def collate(batch, pad_token_id):
+        """The batch, as it is."""
+        return batch
 
 
 class LengthGroupedSampler(Sampler):
@@ -154,22 +206,24 @@ def pad_collate(rows, pad_token_id):
     return inputs, {name: torch.as_tensor(np.stack([row[name] for row in targets])) for name in targets[0]}
 
 
-def micro_batches(inputs, targets, max_tokens):
+def micro_batches(inputs, targets, max_tokens, n_texts=1, max_rows=None):
     """A batch in pieces of at most `max_tokens` padded tokens, one row at least, each as wide as its longest row.
 
     Parameters
     ----------
     inputs, targets : dict of torch.Tensor
-        As `pad_collate` gives them, for training.
-    max_tokens : int
+        As `pad_collate` gives them.
+    max_tokens : int or float
+    n_texts : int, default=1
+        Texts of a row.
+    max_rows : int, optional
 
     Yields
     ------
     inputs, targets : dict of torch.Tensor
     """
-    n_rows = len(targets["w"])
-    n_texts = len(inputs["input_ids"]) // n_rows
-    size = max(1, max_tokens // (n_texts * inputs["input_ids"].shape[1]))
+    n_rows, width = len(inputs["input_ids"]) // n_texts, inputs["input_ids"].shape[1]
+    size = int(max(1, min(max_tokens // (n_texts * width), max_rows or n_rows, n_rows)))
     for start in range(0, n_rows, size):
         texts = slice(start * n_texts, (start + size) * n_texts)
         longest = int(inputs["attention_mask"][texts].sum(dim=1).max())

@@ -1,12 +1,16 @@
 """The classifier: one label per row or several, from what y looks like."""
 
+from numbers import Real
+from typing import Self
+
 import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseBertEstimator
-from ._targets import MultiLabelTarget, check_classification_y
+from ._targets import MultiLabelTarget
+from ._y import check_classification_y
 
 
 class BertClassifier(ClassifierMixin, BaseBertEstimator):
@@ -26,10 +30,16 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Most tokens of a text or pair, special tokens included; what is more is cut, see `long_text`
         and `truncation_`. None is the model's own limit (512 for BERT). Time and memory of long
         texts grow with it.
-    long_text : {"head_tail", "truncate"}, default="head_tail"
-        What is left of a text of more than `max_length` tokens: a quarter from its beginning and the
-        rest from its end, where texts tend to say what they come to [5]_; or its beginning only, as
-        is usual. Of pairs read jointly the longer text is cut at its end.
+    long_text : {"head_tail", "truncate", "window"}, default="head_tail"
+        What becomes of a text of more than `max_length` tokens. "head_tail" keeps a quarter from its
+        beginning and the rest from its end, where texts tend to say what they come to [5]_;
+        "truncate" its beginning only, as is usual. "window" reads all of it in overlapping windows:
+        each is trained with the text's target and part of its weight, and in prediction their logits
+        are averaged. That costs time in proportion to the text's length, and is for single texts.
+        Of pairs read jointly the longer text is cut at its end.
+    stride : int, default=None
+        Tokens that neighbouring windows share, as in Hugging Face's tokenizers. None is a quarter of
+        `max_length`.
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         What stands for a text: ``[CLS]`` through dense and tanh, as BERT does; the last hidden state
         at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with
@@ -56,12 +66,24 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         checkpoint's own (0.1 for BERT).
     attention_dropout : float, default=None
         Dropout probability of the attention weights. None is the checkpoint's own.
+    freeze : {"embeddings", "encoder"} or int, default=None
+        What keeps its pretrained weights: the embeddings; the embeddings and that many of the lowest
+        layers; or the whole encoder. What is frozen takes neither gradients nor optimizer memory, and
+        no dropout. A frozen encoder reads each text once per fit, and the epochs then train the head on
+        its outputs, in little time: set a higher `head_learning_rate` and more `max_epochs`.
     max_epochs : int, default=3
         Number of passes over the training rows.
     batch_size : int, default=32
         Rows in a training step. In prediction a batch holds at most as many tokens as `batch_size`
         rows of full length. On a CPU either is computed about 2,000 tokens at a time, which takes
         less time and memory and changes no result.
+    micro_batch_size : int, default=None
+        Most rows to compute at a time; gradients are summed up to those of `batch_size` rows, so that
+        the update is the same but for the random numbers of dropout. None is all of them. If the
+        device runs out of memory, fit and prediction go on with half as many by themselves.
+    gradient_checkpointing : bool, default=False
+        Whether each layer is computed again on the way back instead of being remembered: less memory
+        for about a third more time in training.
     learning_rate : float or "auto", default="auto"
         Highest learning rate of AdamW [2]_: it rises linearly over the warm-up and then falls
         linearly towards 0. "auto" is 5e-5 for the width of bert-base (768) and in inverse proportion
@@ -69,6 +91,9 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     head_learning_rate : float, default=None
         Highest learning rate of the head: the last linear layer and those of `hidden_layer_sizes`.
         None is `learning_rate`.
+    layer_decay : float, default=1.0
+        Factor of the learning rate from each layer of the encoder to the one below it; the last layer
+        has `learning_rate` [6]_. About 0.8 to 0.95 keeps more of what the lower layers know.
     weight_decay : float, default=0.01
         Decay of the weight matrices; biases, normalisation weights and the embeddings of tokens that
         no training text holds do not decay.
@@ -78,7 +103,33 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         The gradient of a step is scaled down to this norm if it is longer. None never scales.
     class_weight : dict or "balanced", default=None
         Weights of the classes, multiplied with the sample weights: a dict from class to weight, or
-        "balanced" for weights inverse to the (weighted) class frequencies. Single-label mode only.
+        "balanced" for weights inverse to the (weighted) class frequencies. With several labels per row,
+        the weight of each label where a row has it: a dict by position, or by column name of a
+        DataFrame, or "balanced" to make them weigh as much as where it has not.
+    label_smoothing : float, default=0.0
+        Share of the probability that the targets spread over all classes, or over yes and no of each
+        label: less certain probabilities, and some protection against wrong labels [7]_.
+    threshold : float or array-like of shape (n_labels,), default=0.5
+        With several labels per row, the probability above which `predict` says yes, one for all
+        labels or one each. `TunedThresholdsClassifierCV` finds them. With one label per row use
+        scikit-learn's ``FixedThresholdClassifier``.
+    early_stopping : bool, default=False
+        Whether to stop when the validation score has not risen for `n_iter_no_change` epochs. Unless
+        `fit` is given ``X_val``, the score is taken on rows set apart from ``X``. The learning rate falls
+        as for `max_epochs` epochs all the same.
+    validation_fraction : float, default=0.1
+        Share of the rows to set apart for `early_stopping`, at most 0.5: of each class, each pattern of
+        labels or each range of numbers alike. A class of one row stays in training.
+    n_iter_no_change : int, default=2
+        Epochs without a higher validation score after which `early_stopping` stops.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of an earlier fit instead of the checkpoint's, for
+        another `max_epochs` epochs. Classes and structure must be the same.
+    checkpoint_dir : str or path, default=None
+        Folder for the state of the training after each epoch: one file of about three times the
+        trained weights. A `fit` with the same parameters and data that finds it there goes on from
+        the last whole epoch and ends with the same weights, to the bit, as an undisturbed one. Use a
+        folder per fit: a grid search cannot share one.
     device : str or torch.device, default="auto"
         Where to compute. "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"
@@ -103,9 +154,17 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         The mode, in Hugging Face's words: "single_label_classification" or
         "multi_label_classification".
     n_iter_ : int
-        Number of epochs run.
+        Number of epochs run by `fit`, or by all calls of `partial_fit` since.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each of these epochs.
+    validation_scores_ : list of float
+        With validation data, the score of each epoch: accuracy, R squared, or with several labels the
+        average precision over all pairs of row and label, which asks for no threshold.
+    validation_loss_curve_ : list of float
+        With validation data, its mean loss after each epoch.
+    best_iter_ : int
+        With validation data, the epoch, from 1, whose weights were kept: that of the highest score,
+        and among equal ones of the lowest loss.
     truncation_ : TruncationReport
         How many rows `max_length` cut, by how many tokens, and the longest row.
     tokenizer_ : transformers tokenizer
@@ -121,6 +180,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     See Also
     --------
     BertRegressor : The same for numbers.
+    TunedThresholdsClassifierCV : Chooses the thresholds of several labels.
 
     Notes
     -----
@@ -137,6 +197,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     .. [4] N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
        EMNLP 2019.
     .. [5] C. Sun, X. Qiu, Y. Xu, X. Huang, "How to Fine-Tune BERT for Text Classification?", CCL 2019.
+    .. [6] J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
+    .. [7] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
 
     Examples
     --------
@@ -152,6 +214,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     _parameter_constraints = {
         **BaseBertEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "threshold": [Interval(Real, 0, 1, closed="both"), "array-like"],
     }
 
     def __init__(
@@ -161,49 +225,71 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         revision=None,
         max_length=None,
         long_text="head_tail",
+        stride=None,
         pooling="auto",
         pair_encoding="auto",
         hidden_layer_sizes=(),
         head_init="probe",
         dropout=None,
         attention_dropout=None,
+        freeze=None,
         max_epochs=3,
         batch_size=32,
+        micro_batch_size=None,
+        gradient_checkpointing=False,
         learning_rate="auto",
         head_learning_rate=None,
+        layer_decay=1.0,
         weight_decay=0.01,
         warmup_fraction=0.1,
         max_grad_norm=1.0,
         class_weight=None,
+        label_smoothing=0.0,
+        threshold=0.5,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=2,
+        warm_start=False,
+        checkpoint_dir=None,
         device="auto",
         precision="auto",
         random_state=None,
         verbose=0,
     ):
-        super().__init__(
-            model,
-            revision=revision,
-            max_length=max_length,
-            long_text=long_text,
-            pooling=pooling,
-            pair_encoding=pair_encoding,
-            hidden_layer_sizes=hidden_layer_sizes,
-            head_init=head_init,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            head_learning_rate=head_learning_rate,
-            weight_decay=weight_decay,
-            warmup_fraction=warmup_fraction,
-            max_grad_norm=max_grad_norm,
-            device=device,
-            precision=precision,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        self.model = model
+        self.revision = revision
+        self.max_length = max_length
+        self.long_text = long_text
+        self.stride = stride
+        self.pooling = pooling
+        self.pair_encoding = pair_encoding
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.head_init = head_init
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.freeze = freeze
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
+        self.gradient_checkpointing = gradient_checkpointing
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.layer_decay = layer_decay
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.max_grad_norm = max_grad_norm
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.threshold = threshold
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -222,7 +308,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         -------
         labels : ndarray of shape (n_samples,) or (n_samples, n_labels)
             A class per row, in the dtype of `classes_`; in multi-label mode int64, 1 where the
-            probability exceeds one half.
+            probability exceeds `threshold`.
         """
         logits = self._logits(X)
         return self._target.predict(logits)
@@ -266,12 +352,58 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         check_is_fitted(self)
         return self._target.classes
 
-    def _check_y(self, y):
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
+        """Go on training with one epoch on these rows: for streams of texts.
+
+        The first call starts from the checkpoint. Each is a short training of its own, with warm-up and
+        decay of the learning rate; give it some hundred rows at least.
+
+        Parameters
+        ----------
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            In any form that `fit` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Of the same kind in every call.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come. Needed in the first call with one label per row.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; within a call only their ratios matter.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As `fit`, or if `y` holds a label that is not among the classes.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows, and partial_fit sees some at a time. Pass a dict of weights."
+            )
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def _check_y(self, y, *, reset):
         values, target_class = check_classification_y(y)
-        vars(self).pop("label_names_", None)
-        if target_class is MultiLabelTarget and hasattr(y, "columns"):
-            self.label_names_ = np.asarray(list(y.columns), dtype=object)
+        if reset:
+            vars(self).pop("label_names_", None)
+            if target_class is MultiLabelTarget and hasattr(y, "columns"):
+                self.label_names_ = np.asarray(list(y.columns), dtype=object)
         return values, target_class
 
     def _target_params(self):
-        return {"class_weight": self.class_weight}
+        return {
+            "class_weight": self._class_weight_by_position(),
+            "label_smoothing": self.label_smoothing,
+            "threshold": self.threshold,
+        }
+
+    def _class_weight_by_position(self):
+        """`class_weight`, where labels with names may be called by them."""
+        if not isinstance(self.class_weight, dict) or not hasattr(self, "label_names_"):
+            return self.class_weight
+        position = {name: j for j, name in enumerate(self.label_names_)}
+        return {position.get(label, label): weight for label, weight in self.class_weight.items()}

@@ -28,16 +28,25 @@ def regression_loss(logits, labels, reduction="mean"):
     return losses.mean() if reduction == "mean" else losses
 
 
-def single_label_loss(logits, labels, reduction="mean"):
-    """Cross entropy."""
+def single_label_loss(logits, labels, reduction="mean", label_smoothing=0.0):
+    """Cross entropy; smoothed labels keep `label_smoothing` of their probability for all classes alike."""
     if not labels.is_floating_point():  # fractional labels are for torch to refuse
         labels = labels.long()
-    return F.cross_entropy(logits, labels.view(-1), reduction=reduction)
+    return F.cross_entropy(logits, labels.view(-1), reduction=reduction, label_smoothing=label_smoothing)
 
 
-def multi_label_loss(logits, labels, reduction="mean"):
-    """Binary cross entropy from logits; a row's loss is the mean over its labels."""
-    losses = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none").mean(dim=1)
+def multi_label_loss(logits, labels, reduction="mean", label_smoothing=0.0, positive_weight=None):
+    """Binary cross entropy from logits; a row's loss is the mean over its labels.
+
+    Smoothed labels are `label_smoothing` / 2 away from 0 and 1. `positive_weight`, (num_labels,), multiplies the
+    loss of a label where it is 1.
+    """
+    labels = labels.to(logits.dtype)
+    smoothed = labels * (1 - label_smoothing) + label_smoothing / 2
+    losses = F.binary_cross_entropy_with_logits(logits, smoothed, reduction="none")
+    if positive_weight is not None:
+        losses = losses * torch.where(labels > 0.5, positive_weight.to(logits), 1.0)
+    losses = losses.mean(dim=1)
     return losses.mean() if reduction == "mean" else losses
 
 
@@ -171,10 +180,7 @@ class BertModule(nn.Module):
                 output_attentions=output_attentions,
                 output_hidden_states=output_hidden_states,
             )
-        pooled = self._pool(outputs, attention_mask)
-        for layer in self.hidden:
-            pooled = F.gelu(layer(self.dropout(pooled)))
-        logits = self.classifier(self.dropout(pooled))  # (B, num_labels)
+        logits = self.head(self._pool(outputs, attention_mask))  # (B, num_labels)
         output = SequenceClassifierOutput(
             loss=None if labels is None else LOSSES[self._problem_type(labels)](logits, labels),
             logits=logits,
@@ -183,6 +189,12 @@ class BertModule(nn.Module):
         )
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return output if as_dict else output.to_tuple()
+
+    def head(self, features):
+        """What `features` gives to logits, (B, num_labels)."""
+        for layer in self.hidden:
+            features = F.gelu(layer(self.dropout(features)))
+        return self.classifier(self.dropout(features))
 
     def features(self, input_ids, attention_mask=None, token_type_ids=None):
         """What the head takes: (B, H), or (B / 2, 4 H) of pairs."""

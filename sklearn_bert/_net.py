@@ -1,33 +1,33 @@
-"""The skorch net: all knowledge of skorch is here.
+"""The net that trains: skorch's loop with a weighted loss, a schedule, validation and the best epoch's weights.
 
 skorch gives the training loop, its history and callbacks. Its defaults for data and optimizer are
 not ours: no rows are split off, rows of similar lengths share a batch, the loss is weighted, the
 step clips gradients and moves the learning rate, and a user's Ctrl-C stays an interrupt.
 """
 
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import skorch
 import torch
 from skorch.utils import to_device
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
 
-from ._batching import LengthGroupedSampler, TokenBudgetSampler, micro_batches, pad_collate
+from ._batching import FeatureDataset, LengthGroupedSampler
 from ._checkpoint import load_encoder
 from ._cpu import QuickOnCpu
-from ._module import LOSSES, BertModule
+from ._inference import InferenceNet
+from ._layers import computed_again, frozen_parts, rate_factors
+from ._module import LOSSES
 from ._optim import linear_warmup_decay, param_groups
 from ._probe import merge_copies, sample_rows, solve_head
+from ._validation import BestEpoch
 from ._vocabulary import only_used_tokens
 
-_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-_CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
 
-
-class BertNet(skorch.NeuralNet):
-    """A `BertModule` with weighted losses, length-grouped batches, autocast and a schedule.
+class BertNet(InferenceNet):
+    """A net that fine-tunes a pretrained encoder.
 
     Parameters
     ----------
@@ -35,16 +35,23 @@ class BertNet(skorch.NeuralNet):
         The checkpoint's folder.
     config : transformers.PreTrainedConfig
         With `num_labels` and `problem_type` set.
-    pad_token_id : int
-    max_length : int
-        Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
-    precision : {"float32", "bfloat16", "float16", "float64"}
+    loss_params : dict
+        Further arguments of the problem type's loss.
+    pad_token_id, max_length, precision
+        As `InferenceNet` has them.
     seed : int
         Of the order of the batches and the rows of the probe.
+    new_module : callable or None
+        Gives the module to train. None: the encoder of the checkpoint with a new head.
     head_init : {"probe", "random"}
+    freeze : {None, "embeddings", "encoder"} or int
+    gradient_checkpointing : bool
+    micro_batch_size : int or None
     head_learning_rate : float or None
         None: as the encoder's, `lr`.
-    weight_decay, warmup_fraction, max_grad_norm : float
+    layer_decay, weight_decay, warmup_fraction, max_grad_norm : float
+    n_iter_no_change : int or None
+        Epochs without a better one after which to stop. None: never.
     **kwargs : dict
         skorch's own parameters; ``module__`` ones reach `BertModule`.
     """
@@ -63,68 +70,122 @@ class BertNet(skorch.NeuralNet):
         weight_decay,
         warmup_fraction,
         max_grad_norm,
+        loss_params=None,
+        new_module=None,
+        freeze=None,
+        gradient_checkpointing=False,
+        micro_batch_size=None,
+        layer_decay=1.0,
+        n_iter_no_change=None,
         **kwargs,
     ):
-        super().__init__(BertModule, criterion=None, optimizer=torch.optim.AdamW, train_split=None, **kwargs)
+        super().__init__(config, pad_token_id=pad_token_id, max_length=max_length, precision=precision, **kwargs)
         self.folder = folder
-        self.config = config
-        self.pad_token_id = pad_token_id
-        self.max_length = max_length
-        self.precision = precision
+        self.loss_params = loss_params
         self.seed = seed
+        self.new_module = new_module
         self.head_init = head_init
+        self.freeze = freeze
+        self.gradient_checkpointing = gradient_checkpointing
+        self.micro_batch_size = micro_batch_size
         self.head_learning_rate = head_learning_rate
+        self.layer_decay = layer_decay
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.max_grad_norm = max_grad_norm
+        self.n_iter_no_change = n_iter_no_change
 
     # -- building ---------------------------------------------------------------------------------
 
     def initialize_module(self):
-        """The pretrained encoder with a new head."""
-        dtype = torch.float64 if self.precision == "float64" else torch.float32
-        encoder = load_encoder(self.folder, self.config, dtype)
-        self.module_ = self.module(self.config, encoder=encoder, **self.get_params_for("module"))
-        return self
+        """The module to train, with what is frozen of it."""
+        if self.new_module is None:
+            dtype = torch.float64 if self.precision == "float64" else torch.float32
+            encoder = load_encoder(self.folder, self.config, dtype)
+            self.module_ = self.module(self.config, encoder=encoder, **self.get_params_for("module"))
+        else:
+            self.module_ = self.new_module()
+        self.frozen_ = frozen_parts(self.module_.bert, self.freeze)
+        for part in self.frozen_:
+            part.requires_grad_(False)
+        return super().initialize_module()
 
     def initialize_criterion(self):
         """The loss of each row, chosen once by the problem type."""
-        self.criterion_ = partial(LOSSES[self.config.problem_type], reduction="none")
+        arguments = {k: torch.as_tensor(v) if np.ndim(v) else v for k, v in (self.loss_params or {}).items()}
+        self.criterion_ = partial(LOSSES[self.config.problem_type], reduction="none", **arguments)
         return self
 
     def initialize_optimizer(self):
         """AdamW without decay on biases and normalisation weights, with a gradient scaler for float16."""
         head_lr = self.lr if self.head_learning_rate is None else self.head_learning_rate
-        groups = param_groups(self.module_, self.lr, head_lr, self.weight_decay)
-        fused = torch.device(self.device).type in ("cpu", "cuda")
-        self.optimizer_ = self.optimizer(groups, lr=self.lr, fused=fused)
+        factors = rate_factors(self.module_.bert, self.layer_decay)
+        groups = param_groups(self.module_, self.lr, head_lr, self.weight_decay, factors)
+        self.optimizer_ = self.optimizer(groups, lr=self.lr, fused=self._device_type in ("cpu", "cuda"))
         self.scaler_ = torch.amp.GradScaler(enabled=self.precision == "float16")
         return self
+
+    @property
+    def trained(self):
+        """The parameters that training moves, by their names."""
+        return {name: p for name, p in self.module_.named_parameters() if p.requires_grad}
 
     # -- training ---------------------------------------------------------------------------------
 
     def get_iterator(self, dataset, training=False):
         """Batches of rows of similar lengths: in random order to train, longest first to predict."""
-        lengths = dataset.lengths
-        if training:
-            sampler = LengthGroupedSampler(lengths, self.batch_size, torch.Generator().manual_seed(self.seed))
-        else:
-            max_tokens = self.batch_size * self.max_length
-            if self._on_cpu:
-                max_tokens = min(max_tokens, _CACHED_TOKENS)
-            sampler = TokenBudgetSampler(lengths, max_tokens)
-        # A generator of its own: the loader would draw a seed from the caller's random state.
-        return DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            collate_fn=partial(pad_collate, pad_token_id=self.pad_token_id),
-            generator=torch.Generator(),
-        )
+        if not training:
+            return super().get_iterator(dataset)
+        # An order of its own for each epoch, so that training can be taken up at any.
+        generator = torch.Generator().manual_seed(self.seed + len(self.history))
+        return self._loader(dataset, LengthGroupedSampler(dataset.lengths, self.batch_size, generator))
+
+    def partial_fit(self, X, y=None, classes=None, *, validation=None, state_file=None, **fit_params):
+        """Train until the last epoch, or until `validation` says that it is enough.
+
+        Unlike skorch's, an interrupt is passed on: a half-trained net must not look trained.
+
+        Parameters
+        ----------
+        X : EncodedDataset
+        y, classes : ignored
+        validation : Validation or None
+        state_file : StateFile or None
+            Where each epoch's state is kept, and an interrupted training taken up.
+        """
+        if not self.initialized_:
+            self.initialize()
+        used = np.unique(np.append(X.tokens.input_ids, self.pad_token_id))
+        layers = computed_again(self.module_.bert, QuickOnCpu) if self.gradient_checkpointing else nullcontext()
+        with only_used_tokens(self.module_.bert, used), layers, torch.enable_grad():
+            self.initialize_optimizer()  # of the parameters that are trained now
+            self.validation_ = validation
+            self.best_ = BestEpoch(self.n_iter_no_change)
+            if (
+                self.freeze == "encoder" and self.module_.pooler is None
+            ):  # a new pooler learns, an encoder's own does not
+                X = self._encode_once(X)
+                self.validation_ = validation and replace(validation, dataset=self._encode_once(validation.dataset))
+            self.notify("on_train_begin", X=X, y=y)
+            if state_file is not None:
+                state_file.load_into(self)
+            while len(self.history) < self.max_epochs and not self.best_.is_enough(len(self.history)):
+                self.fit_loop(X, y, epochs=1, **fit_params)
+                if state_file is not None:
+                    state_file.save(self)
+            self.best_.restore(self.trained)
+            self.notify("on_train_end", X=X, y=y)
+        if not all(torch.isfinite(p.sum()) for p in self.module_.parameters()):
+            raise self._divergence()
+        return self
+
+    def _encode_once(self, dataset):
+        return FeatureDataset(self._predict(dataset, self.module_.features), dataset)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the head, and lay out the learning rate over all steps to come."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
-        if self.head_init == "probe" and not self.module_.hidden:
+        if self.head_init == "probe" and not self.module_.hidden and self.new_module is None:
             self._probe_head(X)
         n_steps = self.max_epochs * len(self.get_iterator(X, training=True))
         factor = partial(linear_warmup_decay, n_steps=n_steps, warmup_fraction=self.warmup_fraction)
@@ -132,34 +193,45 @@ class BertNet(skorch.NeuralNet):
 
     def _probe_head(self, dataset):
         """Set the head to the linear model solved on the features of the untrained network."""
-        y, w = dataset.targets["y"], dataset.targets["w"]
+        y, w = (np.asarray(dataset.targets[name]) for name in ("y", "w"))
         rows, w = merge_copies(dataset.row_keys(), w)
         picked, w = sample_rows(self.config.problem_type, y[rows], w, self.seed)
         rows = rows[picked]
-        features = self._predict(dataset.take(rows), partial(self._compute, self.module_.features))
+        if isinstance(dataset, FeatureDataset):
+            features = dataset.features[rows].numpy()
+        else:
+            features = self._predict(dataset.take(rows), self.module_.features)
         if not np.isfinite(features).all():
             raise ValueError(
                 "The encoder's outputs are not finite before any training. Check the checkpoint's weights, or pass "
                 "precision='float32'."
             )
-        weight, bias = solve_head(self.config.problem_type, features, y[rows], w, self.config.num_labels)
+        positive_weight = (self.loss_params or {}).get("positive_weight")
+        weight, bias = solve_head(
+            self.config.problem_type, features, y[rows], w, self.config.num_labels, positive_weight
+        )
         with torch.no_grad():
             self.module_.classifier.weight.copy_(torch.from_numpy(weight))
             self.module_.classifier.bias.copy_(torch.from_numpy(bias))
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """As skorch's, but an interrupt is passed on: a half-trained net must not look trained."""
-        if not self.initialized_:
-            self.initialize()
-        used = np.unique(np.append(X.tokens.input_ids, self.pad_token_id))
-        with only_used_tokens(self.module_.bert, used), torch.enable_grad():
-            self.initialize_optimizer()  # of the parameters that are trained now
-            self.notify("on_train_begin", X=X, y=y)
-            self.fit_loop(X, y, **fit_params)
-            self.notify("on_train_end", X=X, y=y)
-        if not all(torch.isfinite(p.sum()) for p in self.module_.parameters()):
-            raise self._divergence()
-        return self
+    def on_epoch_begin(self, net, **kwargs):
+        """Dropout is on, but in frozen parts."""
+        super().on_epoch_begin(net, **kwargs)
+        self._set_training(True)
+        for part in self.frozen_:
+            part.eval()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Judge the epoch by the validation rows."""
+        super().on_epoch_end(net, **kwargs)
+        epoch = len(self.history)
+        if self.validation_ is not None:
+            logits = self.predict_logits(self.validation_.dataset)
+            loss = float(self.get_loss(torch.as_tensor(logits, device=self.device), self.validation_.targets))
+            score = self.validation_.score(logits)
+            self.history.record("valid_loss", loss)
+            self.history.record("valid_score", score)
+            self.best_.update(epoch, score, loss, self.trained)
 
     def _divergence(self):
         return ValueError(
@@ -176,13 +248,14 @@ class BertNet(skorch.NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """One update: forward, weighted loss, backward, clipped step, next learning rate."""
-        _, targets = batch
-        self._set_training(True)
+        inputs, targets = batch
         self.optimizer_.zero_grad(set_to_none=True)
-        loss = sum(self._accumulate(*piece, len(targets["w"])) for piece in self._micro_batches(*batch))
+        accumulate = partial(self._accumulate, n_rows=len(targets["w"]))
+        loss = sum(self._in_pieces(accumulate, inputs, targets, max_rows=self.micro_batch_size))
         self.scaler_.unscale_(self.optimizer_)
         if self.max_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.module_.parameters(), self.max_grad_norm)
+            trained = [p for group in self.optimizer_.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch, training=True)
         scale = self.scaler_.get_scale()
         self.scaler_.step(self.optimizer_)
@@ -190,14 +263,6 @@ class BertNet(skorch.NeuralNet):
         if self.scaler_.get_scale() >= scale:  # a smaller scale: float16 overflowed, no step was made
             self.scheduler_.step()
         return {"loss": loss, "y_pred": None}
-
-    def _micro_batches(self, inputs, targets):
-        """The pieces of a batch that are computed one after the other: on a CPU such as its cache holds, else one."""
-        return micro_batches(inputs, targets, _CACHED_TOKENS) if self._on_cpu else [(inputs, targets)]
-
-    @property
-    def _on_cpu(self):
-        return torch.device(self.device).type == "cpu"
 
     def _accumulate(self, inputs, targets, n_rows):
         """Add to the gradients what these rows of a batch of `n_rows` give; their part of the batch's loss."""
@@ -207,24 +272,11 @@ class BertNet(skorch.NeuralNet):
         self.scaler_.scale(loss).backward()
         return loss.detach()
 
-    def infer(self, x, **fit_params):
-        """A batch of inputs to (B, num_labels) logits, in float32 or better."""
-        return self._compute(lambda **inputs: self.module_(**inputs, return_dict=False)[0], x)
-
-    def _compute(self, function, inputs):
-        """A function of the module, on the device and in the precision asked for; the result in float32 or better."""
-        with self._autocast():
-            result = function(**to_device(inputs, self.device))
-        return result.to(torch.promote_types(result.dtype, torch.float32))
-
-    def _autocast(self):
-        dtype = _AUTOCAST.get(self.precision)
-        return torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None)
-
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         """mean(w * loss): the weights have a mean of one over the data set, not over the batch."""
-        targets = to_device(y_true, self.device)
-        return (targets["w"].to(y_pred.dtype) * self.criterion_(y_pred, targets["y"])).mean()
+        in_precision = {name: v.to(y_pred.dtype) if v.is_floating_point() else v for name, v in y_true.items()}
+        targets = to_device(in_precision, self.device)
+        return (targets["w"] * self.criterion_(y_pred, targets["y"])).mean()
 
     # -- after training -----------------------------------------------------------------------------
 
@@ -233,22 +285,5 @@ class BertNet(skorch.NeuralNet):
         self.trim_for_prediction()
         self.module_.zero_grad(set_to_none=True)
         self.scheduler_ = self.scaler_ = self.criterion_ = None
+        self.new_module = self.frozen_ = self.validation_ = self.best_ = None
         return self
-
-    def predict_logits(self, dataset):
-        """Logits of every row, in the dataset's order, (n, num_labels) float32 or float64."""
-        return self._predict(dataset, self.infer)
-
-    def _predict(self, dataset, compute):
-        """`compute` of batches of inputs, in eval mode and without gradients, in the dataset's order."""
-        iterator = self.get_iterator(dataset, training=False)
-        self._set_training(False)
-        results = None
-        # One autocast round all batches: it casts the weights once.
-        with torch.inference_mode(), self._autocast(), QuickOnCpu():
-            for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
-                batch = compute(inputs).cpu().numpy()  # (B, ...)
-                if results is None:
-                    results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
-                results[rows] = batch
-        return results

@@ -3,22 +3,27 @@
 A leaf. Both are plain functions of plain arguments, so that a schedule can be pickled.
 """
 
+from itertools import groupby
 
-def param_groups(module, learning_rate, head_learning_rate, weight_decay):
-    """The trainable parameters in four groups: encoder and head, each with and without weight decay.
+
+def param_groups(module, learning_rate, head_learning_rate, weight_decay, factors):
+    """The trainable parameters in groups of one learning rate and one weight decay.
 
     Matrices decay, biases and normalisation weights do not. Matrices are told by having two dimensions:
-    in a BERT all else is a bias or belongs to a LayerNorm.
+    in a BERT all else is a bias or belongs to a LayerNorm. `factors` holds the factor of `learning_rate` of
+    the encoder's parameters, by their ids.
     """
     head = {id(p) for layers in (module.hidden, module.classifier) for p in layers.parameters()}
-    groups = []
-    for in_head, rate in ((False, learning_rate), (True, head_learning_rate)):
-        parameters = [p for p in module.parameters() if p.requires_grad and (id(p) in head) == in_head]
-        groups += [
-            {"params": [p for p in parameters if p.ndim > 1], "lr": rate, "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "lr": rate, "weight_decay": 0.0},
-        ]
-    return groups
+
+    def settings(p):
+        rate = head_learning_rate if id(p) in head else learning_rate * factors.get(id(p), 1.0)
+        return rate, weight_decay if p.ndim > 1 else 0.0
+
+    parameters = sorted((p for p in module.parameters() if p.requires_grad), key=settings)  # stable within a group
+    return [
+        {"params": list(members), "lr": rate, "weight_decay": decay}
+        for (rate, decay), members in groupby(parameters, settings)
+    ]
 
 
 def linear_warmup_decay(step, n_steps, warmup_fraction):

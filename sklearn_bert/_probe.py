@@ -89,7 +89,7 @@ _STRATA = {
 }
 
 
-def solve_head(problem_type, features, y, sample_weight, num_labels):
+def solve_head(problem_type, features, y, sample_weight, num_labels, positive_weight=None):
     """Weights and biases of the linear layer that predicts y from features best.
 
     Parameters
@@ -103,6 +103,8 @@ def solve_head(problem_type, features, y, sample_weight, num_labels):
     sample_weight : ndarray of shape (n,)
         Only their ratios matter.
     num_labels : int
+    positive_weight : array of shape (num_labels,), optional
+        Of several labels: factor of a row's weight where it has the label.
 
     Returns
     -------
@@ -119,6 +121,8 @@ def solve_head(problem_type, features, y, sample_weight, num_labels):
     scale = max(_rms(centred, sample_weight), _LEAST_SPREAD * _rms(features, sample_weight)) or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a solver's doubts: a good start need not be the optimum
+        if positive_weight is not None:
+            sample_weight = sample_weight[:, None] * np.where(y == 1, np.asarray(positive_weight), 1.0)
         weight, bias = _SOLVERS[problem_type](centred / scale, y, sample_weight, num_labels)
     weight = weight / scale
     return weight, bias - weight @ mean
@@ -130,18 +134,33 @@ def _rms(features, sample_weight):
 
 
 def _solve_single_label(X, y, sample_weight, num_labels):
+    seen = np.unique(y)
+    if len(seen) < num_labels:  # a stream's first rows need not hold all classes
+        return _solve_seen_labels(X, y, sample_weight, num_labels, seen)
     model = _logistic_regression(X, 1 if num_labels == 2 else num_labels).fit(X, y, sample_weight=sample_weight)
     if num_labels == 2:  # one margin: half of it to each logit
         return np.vstack([-model.coef_, model.coef_]) / 2, np.concatenate([-model.intercept_, model.intercept_]) / 2
     return model.coef_, model.intercept_
 
 
+def _solve_seen_labels(X, y, sample_weight, num_labels, seen):
+    """The solution for the classes that there are; the others are as likely as if half a row had each."""
+    weight = np.zeros((num_labels, X.shape[1]))
+    bias = np.full(num_labels, np.log(0.5 / len(X)))
+    bias[seen] = 0.0
+    if len(seen) > 1:
+        codes = np.searchsorted(seen, y)
+        weight[seen], bias[seen] = _solve_single_label(X, codes, sample_weight, len(seen))
+    return weight, bias
+
+
 def _solve_multi_label(X, y, sample_weight, num_labels):
     weight, bias = np.zeros((num_labels, X.shape[1])), np.empty(num_labels)
+    weights = np.broadcast_to(sample_weight.reshape(len(X), -1), y.shape)
     for j in range(num_labels):
-        positive, negative = sample_weight @ y[:, j], sample_weight @ (1 - y[:, j])
+        positive, negative = weights[:, j] @ y[:, j], weights[:, j] @ (1 - y[:, j])
         if positive and negative:
-            model = _logistic_regression(X, num_labels).fit(X, y[:, j], sample_weight=sample_weight)
+            model = _logistic_regression(X, num_labels).fit(X, y[:, j], sample_weight=weights[:, j])
             weight[j], bias[j] = model.coef_[0], model.intercept_[0]
         else:  # a label that all rows have, or none: its log-odds, as if half a row spoke against it
             bias[j] = np.log((positive + 0.5) / (negative + 0.5))

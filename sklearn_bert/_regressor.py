@@ -1,10 +1,12 @@
 """The regressor: one number per row or several, from what y looks like."""
 
+from typing import Self
+
 import numpy as np
-from sklearn.base import RegressorMixin
+from sklearn.base import RegressorMixin, _fit_context
 
 from ._base import BaseBertEstimator
-from ._targets import check_regression_y
+from ._y import check_regression_y
 
 
 class BertRegressor(RegressorMixin, BaseBertEstimator):
@@ -23,10 +25,16 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         Most tokens of a text or pair, special tokens included; what is more is cut, see `long_text`
         and `truncation_`. None is the model's own limit (512 for BERT). Time and memory of long
         texts grow with it.
-    long_text : {"head_tail", "truncate"}, default="head_tail"
-        What is left of a text of more than `max_length` tokens: a quarter from its beginning and the
-        rest from its end, where texts tend to say what they come to [5]_; or its beginning only, as
-        is usual. Of pairs read jointly the longer text is cut at its end.
+    long_text : {"head_tail", "truncate", "window"}, default="head_tail"
+        What becomes of a text of more than `max_length` tokens. "head_tail" keeps a quarter from its
+        beginning and the rest from its end, where texts tend to say what they come to [5]_;
+        "truncate" its beginning only, as is usual. "window" reads all of it in overlapping windows:
+        each is trained with the text's target and part of its weight, and in prediction their logits
+        are averaged. That costs time in proportion to the text's length, and is for single texts.
+        Of pairs read jointly the longer text is cut at its end.
+    stride : int, default=None
+        Tokens that neighbouring windows share, as in Hugging Face's tokenizers. None is a quarter of
+        `max_length`.
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         What stands for a text: ``[CLS]`` through dense and tanh, as BERT does; the last hidden state
         at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with
@@ -53,12 +61,24 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         checkpoint's own (0.1 for BERT).
     attention_dropout : float, default=None
         Dropout probability of the attention weights. None is the checkpoint's own.
+    freeze : {"embeddings", "encoder"} or int, default=None
+        What keeps its pretrained weights: the embeddings; the embeddings and that many of the lowest
+        layers; or the whole encoder. What is frozen takes neither gradients nor optimizer memory, and
+        no dropout. A frozen encoder reads each text once per fit, and the epochs then train the head on
+        its outputs, in little time: set a higher `head_learning_rate` and more `max_epochs`.
     max_epochs : int, default=3
         Number of passes over the training rows.
     batch_size : int, default=32
         Rows in a training step. In prediction a batch holds at most as many tokens as `batch_size`
         rows of full length. On a CPU either is computed about 2,000 tokens at a time, which takes
         less time and memory and changes no result.
+    micro_batch_size : int, default=None
+        Most rows to compute at a time; gradients are summed up to those of `batch_size` rows, so that
+        the update is the same but for the random numbers of dropout. None is all of them. If the
+        device runs out of memory, fit and prediction go on with half as many by themselves.
+    gradient_checkpointing : bool, default=False
+        Whether each layer is computed again on the way back instead of being remembered: less memory
+        for about a third more time in training.
     learning_rate : float or "auto", default="auto"
         Highest learning rate of AdamW [2]_: it rises linearly over the warm-up and then falls
         linearly towards 0. "auto" is 5e-5 for the width of bert-base (768) and in inverse proportion
@@ -66,6 +86,9 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     head_learning_rate : float, default=None
         Highest learning rate of the head: the last linear layer and those of `hidden_layer_sizes`.
         None is `learning_rate`.
+    layer_decay : float, default=1.0
+        Factor of the learning rate from each layer of the encoder to the one below it; the last layer
+        has `learning_rate` [6]_. About 0.8 to 0.95 keeps more of what the lower layers know.
     weight_decay : float, default=0.01
         Decay of the weight matrices; biases, normalisation weights and the embeddings of tokens that
         no training text holds do not decay.
@@ -76,6 +99,23 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     scale_target : bool, default=True
         Whether to train on standardised targets (weighted mean 0 and scale 1 per output), which
         makes the training independent of y's units; predictions are in y's units either way.
+    early_stopping : bool, default=False
+        Whether to stop when the validation score has not risen for `n_iter_no_change` epochs. Unless
+        `fit` is given ``X_val``, the score is taken on rows set apart from ``X``. The learning rate falls
+        as for `max_epochs` epochs all the same.
+    validation_fraction : float, default=0.1
+        Share of the rows to set apart for `early_stopping`, at most 0.5: of each class, each pattern of
+        labels or each range of numbers alike. A class of one row stays in training.
+    n_iter_no_change : int, default=2
+        Epochs without a higher validation score after which `early_stopping` stops.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of an earlier fit instead of the checkpoint's, for
+        another `max_epochs` epochs. Classes and structure must be the same.
+    checkpoint_dir : str or path, default=None
+        Folder for the state of the training after each epoch: one file of about three times the
+        trained weights. A `fit` with the same parameters and data that finds it there goes on from
+        the last whole epoch and ends with the same weights, to the bit, as an undisturbed one. Use a
+        folder per fit: a grid search cannot share one.
     device : str or torch.device, default="auto"
         Where to compute. "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"
@@ -95,9 +135,17 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     problem_type_ : str
         The mode, in Hugging Face's words: "regression".
     n_iter_ : int
-        Number of epochs run.
+        Number of epochs run by `fit`, or by all calls of `partial_fit` since.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each of these epochs.
+    validation_scores_ : list of float
+        With validation data, the score of each epoch: accuracy, R squared, or with several labels the
+        average precision over all pairs of row and label, which asks for no threshold.
+    validation_loss_curve_ : list of float
+        With validation data, its mean loss after each epoch.
+    best_iter_ : int
+        With validation data, the epoch, from 1, whose weights were kept: that of the highest score,
+        and among equal ones of the lowest loss.
     truncation_ : TruncationReport
         How many rows `max_length` cut, by how many tokens, and the longest row.
     tokenizer_ : transformers tokenizer
@@ -129,6 +177,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     .. [4] N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
        EMNLP 2019.
     .. [5] C. Sun, X. Qiu, Y. Xu, X. Huang, "How to Fine-Tune BERT for Text Classification?", CCL 2019.
+    .. [6] J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
 
     Examples
     --------
@@ -151,49 +200,67 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         revision=None,
         max_length=None,
         long_text="head_tail",
+        stride=None,
         pooling="auto",
         pair_encoding="auto",
         hidden_layer_sizes=(),
         head_init="probe",
         dropout=None,
         attention_dropout=None,
+        freeze=None,
         max_epochs=3,
         batch_size=32,
+        micro_batch_size=None,
+        gradient_checkpointing=False,
         learning_rate="auto",
         head_learning_rate=None,
+        layer_decay=1.0,
         weight_decay=0.01,
         warmup_fraction=0.1,
         max_grad_norm=1.0,
         scale_target=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=2,
+        warm_start=False,
+        checkpoint_dir=None,
         device="auto",
         precision="auto",
         random_state=None,
         verbose=0,
     ):
-        super().__init__(
-            model,
-            revision=revision,
-            max_length=max_length,
-            long_text=long_text,
-            pooling=pooling,
-            pair_encoding=pair_encoding,
-            hidden_layer_sizes=hidden_layer_sizes,
-            head_init=head_init,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            head_learning_rate=head_learning_rate,
-            weight_decay=weight_decay,
-            warmup_fraction=warmup_fraction,
-            max_grad_norm=max_grad_norm,
-            device=device,
-            precision=precision,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        self.model = model
+        self.revision = revision
+        self.max_length = max_length
+        self.long_text = long_text
+        self.stride = stride
+        self.pooling = pooling
+        self.pair_encoding = pair_encoding
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.head_init = head_init
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.freeze = freeze
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
+        self.gradient_checkpointing = gradient_checkpointing
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.layer_decay = layer_decay
+        self.weight_decay = weight_decay
+        self.warmup_fraction = warmup_fraction
+        self.max_grad_norm = max_grad_norm
         self.scale_target = scale_target
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -215,7 +282,35 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         logits = self._logits(X)
         return self._target.predict(logits)
 
-    def _check_y(self, y):
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None) -> Self:
+        """Go on training with one epoch on these rows: for streams of texts.
+
+        The first call starts from the checkpoint, and its `y` sets the scale. Each is a short training of
+        its own, with warm-up and decay of the learning rate; give it some hundred rows at least.
+
+        Parameters
+        ----------
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            In any form that `fit` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            With as many outputs in every call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows; within a call only their ratios matter.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def _check_y(self, y, *, reset):
         return check_regression_y(y)
 
     def _target_params(self):

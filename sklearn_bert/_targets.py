@@ -12,32 +12,17 @@ A target is fitted on a checked y and its sample weights. It then knows
 ``predict(logits)``        labels or numbers, as the user wrote them
 ``predict_proba(logits)``  the inverse link, in float64 (classification)
 ``decision_function(...)`` scikit-learn's confidence scores (classification)
+``score(logits, y, w)``    how well the logits predict y; 1 is perfect
+``loss_params``            further arguments of the loss
 ========================== ====================================================================
 """
 
 import numpy as np
-from scipy.special import expit, softmax
-from sklearn.utils import assert_all_finite, compute_class_weight
-from sklearn.utils.validation import column_or_1d
+from scipy.special import expit, logit, softmax
+from sklearn.metrics import average_precision_score, r2_score
+from sklearn.utils import compute_class_weight
 
-from ._missing import is_missing
-
-_FINITE = "Expected a finite value in every row; drop the rows without one."
-_CURES = {
-    "continuous": "A classifier expects discrete classes; for numbers use BertRegressor.",
-    "continuous-multioutput": (
-        "A classifier takes no soft labels; for numbers use BertRegressor, for classes take the argmax."
-    ),
-    "multiclass-multioutput": (
-        "A 2-D y must hold 0 and 1 only (multi-label). For several columns of classes use "
-        "sklearn.multioutput.MultiOutputClassifier; encode sets of labels with "
-        "sklearn.preprocessing.MultiLabelBinarizer."
-    ),
-    "unknown": (
-        "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Encode sets or lists of "
-        "labels with sklearn.preprocessing.MultiLabelBinarizer; convert objects with y.astype(int) or y.astype(str)."
-    ),
-}
+_MAX_NAMED = 5
 
 
 class SingleLabelTarget:
@@ -45,8 +30,14 @@ class SingleLabelTarget:
 
     problem_type = "single_label_classification"
 
-    def __init__(self, y, sample_weight, class_weight=None):
-        self.classes = np.unique(y)
+    def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
+        if not _is_half(threshold):
+            raise ValueError(
+                f"Got threshold={threshold!r}, which applies to several labels per row, but y holds one class per row. "
+                "Pass threshold=0.5, and wrap the classifier in sklearn.model_selection.FixedThresholdClassifier."
+            )
+        self.classes = np.unique(y) if classes is None else np.unique(classes)
+        self.loss_params = {"label_smoothing": label_smoothing}
         if len(self.classes) < 2:
             raise ValueError(
                 f"BertClassifier needs at least two classes, but y holds 1 class: {self.classes.tolist()[0]!r}. "
@@ -61,7 +52,20 @@ class SingleLabelTarget:
             )
 
     def encode(self, y):
-        """Position of each label in the sorted classes, shape (n,) int64."""
+        """Position of each label in the sorted classes, shape (n,) int64.
+
+        Raises
+        ------
+        ValueError
+            If y holds other labels.
+        """
+        unknown = sorted(set(y.tolist()) - set(self.classes.tolist()), key=str)
+        if unknown:
+            known = f"{self.classes[:_MAX_NAMED].tolist()}{' ...' if self.num_labels > _MAX_NAMED else ''}"
+            raise ValueError(
+                f"y holds labels that are not among the classes: {unknown[:_MAX_NAMED]}. Expected some of {known}. "
+                "Drop these rows, or fit anew on all classes."
+            )
         return np.searchsorted(self.classes, y)
 
     def weigh(self, y, sample_weight):
@@ -80,23 +84,32 @@ class SingleLabelTarget:
         """(n, K) scores; for two classes the (n,) margin of the second over the first."""
         return logits[:, 1] - logits[:, 0] if self.num_labels == 2 else logits
 
+    def score(self, logits, y, sample_weight):
+        """Accuracy."""
+        return float(np.average(self.predict(logits) == y, weights=sample_weight))
+
 
 class MultiLabelTarget:
     """L >= 2 independent yes/no labels per row: BCE with logits inside, sigmoid on the way back."""
 
     problem_type = "multi_label_classification"
 
-    def __init__(self, y, sample_weight, class_weight=None):
-        if class_weight is not None:
-            raise ValueError(
-                f"class_weight={class_weight!r} applies to one label per row, but y has {y.shape[1]} columns of 0 "
-                "and 1. Pass class_weight=None, and weigh rows through sample_weight."
-            )
+    def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
         self.num_labels = y.shape[1]
         self.classes = np.arange(self.num_labels)
+        if classes is not None and not np.array_equal(classes, self.classes):
+            raise ValueError(
+                f"y has {self.num_labels} columns of 0 and 1, but classes={classes!r}. Expected a class for each "
+                f"column: pass range({self.num_labels}) or None."
+            )
+        self.threshold = _check_threshold(threshold, self.num_labels)
+        self.loss_params = {"label_smoothing": label_smoothing}
+        if class_weight is not None:
+            self.loss_params["positive_weight"] = _positive_weight(class_weight, y, sample_weight)
 
     def encode(self, y):
         """The 0/1 matrix as float64, shape (n, L)."""
+        _check_n_columns(y, self.num_labels)
         return y.astype(np.float64)
 
     def weigh(self, y, sample_weight):
@@ -104,8 +117,8 @@ class MultiLabelTarget:
         return sample_weight
 
     def predict(self, logits):
-        """(n, L) logits to (n, L) int64: 1 where the probability exceeds one half."""
-        return (logits > 0).astype(np.int64)
+        """(n, L) logits to (n, L) int64: 1 where the probability exceeds the label's threshold."""
+        return (logits > logit(self.threshold)).astype(np.int64)
 
     def predict_proba(self, logits):
         """(n, L) logits to (n, L) probabilities, each strictly between 0 and 1."""
@@ -116,11 +129,18 @@ class MultiLabelTarget:
         """The (n, L) logits themselves."""
         return logits
 
+    def score(self, logits, y, sample_weight):
+        """Average precision over all pairs of row and label; it asks for no threshold. 0 if no row has a label."""
+        if not y.any():
+            return 0.0
+        return float(average_precision_score(y, logits, average="micro", sample_weight=sample_weight))
+
 
 class RegressionTarget:
     """One or K numbers per row: MSE inside, on standardised y unless `scale` is False."""
 
     problem_type = "regression"
+    loss_params = {}
 
     def __init__(self, y, sample_weight, scale=True):
         self.is_1d = y.ndim == 1
@@ -133,6 +153,7 @@ class RegressionTarget:
 
     def encode(self, y):
         """Standardised y, shape (n, K) float64."""
+        _check_n_columns(y, self.num_labels)
         return (y.reshape(len(y), -1) - self.mean) / self.scale
 
     def weigh(self, y, sample_weight):
@@ -144,125 +165,47 @@ class RegressionTarget:
         values = logits * self.scale + self.mean
         return values[:, 0] if self.is_1d else values
 
-
-def check_classification_y(y):
-    """(y, class of target): y as a dense ndarray and the target that handles it.
-
-    Raises
-    ------
-    ValueError
-        If y is None, holds missing values, or is of a kind that no mode takes; the message names
-        the cure.
-    """
-    values = _check_y(y, "BertClassifier")
-    kind = _type_of_target(values)
-    if kind in _TARGETS:
-        return values, _TARGETS[kind]
-    raise ValueError(
-        f"Unknown label type: {kind}, from a y of dtype {values.dtype}, shape {values.shape}. {_CURES[kind]}"
-    )
+    def score(self, logits, y, sample_weight):
+        """R squared, the mean over the outputs."""
+        return float(r2_score(y, self.predict(logits), sample_weight=sample_weight))
 
 
-def check_regression_y(y):
-    """(y, RegressionTarget): y as a dense float64 ndarray, 1-D or with at least two columns.
+def _is_half(threshold):
+    return np.ndim(threshold) == 0 and threshold == 0.5
 
-    Raises
-    ------
-    ValueError
-        If y is None, holds missing or infinite values, or is not numeric.
-    """
-    is_category = any(str(dtype) == "category" for dtype in _column_dtypes(y))
-    values = _check_y(y, "BertRegressor")
-    if values.dtype.kind == "O" and all(isinstance(value, (int, float, np.number)) for value in values.flat):
-        values = values.astype(np.float64)
-        _check_finite(values)
-    if is_category or values.dtype.kind not in "biuf":
-        kind = "category" if is_category else values.dtype
+
+def _check_threshold(threshold, n_labels):
+    """A threshold per label, (L,)."""
+    values = np.asarray(threshold, dtype=np.float64)
+    if values.shape not in ((), (n_labels,)) or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(
-            f"BertRegressor expects numbers in y, got values of dtype {kind}. "
-            "Convert y with y.astype(float), or use BertClassifier if these are classes."
+            f"Got threshold={threshold!r}, expected a probability between 0 and 1, or one for each of {n_labels} "
+            "labels. Pass 0.5 for the usual one."
         )
-    return values.astype(np.float64), RegressionTarget
+    return np.broadcast_to(values, n_labels).copy()
 
 
-_TARGETS = {"multiclass": SingleLabelTarget, "multilabel-indicator": MultiLabelTarget}
-
-
-def _type_of_target(values):
-    """scikit-learn's name for the kind of y, from shape and dtype; "multiclass" includes two classes.
-
-    Its own function of this name casts floats, guesses from the first object and takes any two
-    integers in 2-D for indicators.
-    """
-    kind = values.dtype.kind
-    if kind == "O" and all(isinstance(value, str) for value in values.flat):
-        kind = "U"
-    if kind not in "biufU":
-        return "unknown"
-    fractional = kind == "f" and bool((values != np.floor(values)).any())
-    if values.ndim == 1:
-        return "continuous" if fractional else "multiclass"
-    if kind != "U" and np.isin(values, (0, 1)).all():
-        return "multilabel-indicator"
-    return "continuous-multioutput" if fractional else "multiclass-multioutput"
-
-
-def _check_y(y, estimator_name):
-    """y as a dense ndarray without missing values, 1-D or with at least two columns."""
-    if y is None:
+def _positive_weight(class_weight, y, sample_weight):
+    """Weight of a label where a row has it, (L,): "balanced" evens out the rows with it and those without."""
+    n_labels = y.shape[1]
+    if class_weight == "balanced":
+        positive = sample_weight @ y
+        negative = sample_weight.sum() - positive
+        one_sided = (positive == 0) | (negative == 0)  # nothing to even out
+        return np.where(one_sided, 1.0, negative / np.where(one_sided, 1.0, positive))
+    unknown = [label for label in class_weight if label not in range(n_labels)]
+    if unknown or any(weight < 0 for weight in class_weight.values()):
         raise ValueError(
-            f"{estimator_name} requires y to be passed, but the target y is None. Pass one value per row of X."
+            f"Got class_weight={class_weight!r}, expected non-negative weights of some of the {n_labels} labels, by "
+            f"their positions from 0 to {n_labels - 1}. Labels left out weigh 1."
         )
-    values = _to_ndarray(y)
-    if values.ndim not in (1, 2) or values.size == 0:
-        raise ValueError(
-            f"y should be a 1d or 2d array with at least one value, got a {type(y).__name__} of shape {values.shape}. "
-            "Pass a list or an array with one value or one row of values per row of X."
-        )
-    if values.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported in y, got an array of dtype {values.dtype}. Pass y.real instead.")
-    if values.dtype.kind in "biuf":
-        _check_finite(values)
-    return column_or_1d(values, warn=True) if values.ndim == 2 and values.shape[1] == 1 else values
+    return np.array([class_weight.get(j, 1.0) for j in range(n_labels)], dtype=np.float64)
 
 
-def _check_finite(values):
-    try:
-        assert_all_finite(values, input_name="y")
-    except ValueError as error:
-        raise ValueError(f"{str(error).splitlines()[0]} {_FINITE}") from None
-
-
-def _to_ndarray(y):
-    if hasattr(y, "toarray"):  # scipy.sparse
-        return y.toarray()
-    try:
-        values = np.asarray(y)
-    except ValueError:  # rows of different lengths
-        values = np.fromiter(y, dtype=object)
-    if values.dtype.kind == "T":
-        values = values.astype(object)  # numpy's StringDType: str objects, among which missing values show
-    if values.dtype.kind == "U" and isinstance(y, (list, tuple)):
-        values = _undo_stringification(y, values)
-    if np.ma.is_masked(y) or (values.dtype.kind == "O" and any(is_missing(value) for value in values.flat)):
-        raise ValueError(f"Input y contains NaN. {_FINITE}")
-    dtypes = _column_dtypes(y)
-    if values.dtype.kind == "O" and dtypes and all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):
-        return np.array(values.tolist())  # mixed or nullable numeric columns: numpy finds their plain dtype
-    return values
-
-
-def _undo_stringification(y, strings):
-    """numpy writes [1, "a", nan] as three str; show the values as they were if not all are str."""
-    objects = np.array(y, dtype=object)
-    return strings if all(isinstance(value, str) for value in objects.flat) else objects
-
-
-def _column_dtypes(y):
-    """The dtypes of a pandas DataFrame; the one dtype of a Series or array; none for a list."""
-    dtypes = getattr(y, "dtypes", None)
-    dtypes = getattr(y, "dtype", []) if dtypes is None else dtypes
-    return list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]
+def _check_n_columns(y, expected):
+    n_columns = 1 if y.ndim == 1 else y.shape[1]
+    if n_columns != expected:
+        raise ValueError(f"y has {n_columns} columns, expected {expected} as in the first fit. Pass the same columns.")
 
 
 def _spread(deviations, size, sample_weight):

@@ -3,7 +3,9 @@
 A leaf: it is handed a tokenizer and lists of str, and gives arrays.
 """
 
+import sys
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -131,6 +133,47 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate"):
         types += [np.array(_without_middle(row, max_length), dtype=np.int8) for row in encoded["token_type_ids"]]
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     return Tokens(np.concatenate(ids), np.concatenate(types), offsets)
+
+
+def tokenize_in_windows(tokenizer, texts, max_length, stride):
+    """Token ids of texts, a longer one in several overlapping windows of `max_length`, each with its special tokens.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+    texts : list of n str
+    max_length : int
+        Most tokens of a window, special tokens included.
+    stride : int
+        Tokens that neighbouring windows share; the last window reaches back as far as it can, and may share more.
+
+    Returns
+    -------
+    tokens : Tokens
+        The windows of each text one after the other.
+    n_windows : ndarray of shape (n,), int64
+    """
+    whole = tokenize(tokenizer, (texts,), sys.maxsize, "head_tail")
+    n_head, n_tail = _special_ends(tokenizer)
+    size = max_length - n_head - n_tail
+    places, n_windows = [], []
+    for start, stop in pairwise(whole.offsets):
+        row = np.arange(start, stop)
+        head, body, tail = np.split(row, [n_head, len(row) - n_tail])
+        last = max(0, len(body) - size)
+        starts = [*range(0, last, size - stride), last]
+        places += [np.concatenate([head, body[i : i + size], tail]) for i in starts]
+        n_windows.append(len(starts))
+    offsets = np.cumsum([0, *map(len, places)], dtype=np.int64)
+    places = np.concatenate(places)
+    return Tokens(whole.input_ids[places], whole.token_type_ids[places], offsets), np.array(n_windows)
+
+
+def _special_ends(tokenizer):
+    """How many special tokens stand before and after a text."""
+    ids = tokenizer("a", verbose=False)["input_ids"]
+    special = tokenizer.get_special_tokens_mask(ids, already_has_special_tokens=True)
+    return special.index(0), special[::-1].index(0)
 
 
 def _without_middle(row, max_length):

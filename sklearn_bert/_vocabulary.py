@@ -29,10 +29,18 @@ class UsedEmbedding(nn.Module):
         places = torch.full((len(whole.weight),), len(used), device=used.device)  # out of range: an error, not a mix-up
         places[used] = torch.arange(len(used), device=used.device)
         self.register_buffer("places", places, persistent=False)
+        self.table = (whole, used)  # in a tuple: none of this module's parameters
         self.padding_idx = None if whole.padding_idx is None else int(places[whole.padding_idx])
 
     def forward(self, input_ids):
         return F.embedding(self.places[input_ids], self.weight, self.padding_idx)
+
+    def whole(self):
+        """The whole table, with the rows as they are now."""
+        whole, used = self.table
+        with torch.no_grad():
+            whole.weight[used] = self.weight
+        return whole
 
 
 @contextmanager
@@ -58,6 +66,18 @@ def only_used_tokens(encoder, token_ids):
     try:
         yield
     finally:
-        with torch.no_grad():
-            whole.weight[used] = part.weight
-        encoder.set_input_embeddings(whole)
+        encoder.set_input_embeddings(part.whole())
+
+
+@contextmanager
+def all_tokens(encoder):
+    """Within the context, inside that of `only_used_tokens`, any token can be looked up: to predict between epochs."""
+    part = encoder.get_input_embeddings()
+    if not isinstance(part, UsedEmbedding):
+        yield
+        return
+    encoder.set_input_embeddings(part.whole())
+    try:
+        yield
+    finally:
+        encoder.set_input_embeddings(part)

@@ -12,6 +12,15 @@ _PREDICT = (
     "estimator, texts = joblib.load(sys.argv[1]); numpy.save(sys.argv[2], estimator.predict_proba(texts))"
 )
 
+MATRIX = np.array([[0, 1, 0], [1, 1, 0], [0, 0, 0], [1, 0, 1]], dtype=np.int64)  # of three labels
+
+
+def fit(check, y, sample_weight=None, **params):
+    """The checked y and the target fitted on it."""
+    values, target_class = check(y)
+    weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    return values, target_class(values, weights, **params)
+
 
 def cases(table):
     """Arguments of `pytest.mark.parametrize` from a dict of names and values."""

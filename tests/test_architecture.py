@@ -26,8 +26,13 @@ LAYERS = (
         "_device",
         "_probe",
         "_vocabulary",
+        "_layers",
+        "_memory",
+        "_thresholds",
+        "_validation",
     },
-    {"_net"},
+    {"_parameters", "_y", "_training_state", "_reading", "_inference"},
+    {"_net", "_rows"},
     {"_base"},
     {"_classifier", "_regressor"},
     {"__init__"},
@@ -73,7 +78,11 @@ def test_every_room_has_a_test_module_of_its_name(room):
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_is_short(room):
-    assert len((PACKAGE / f"{room}.py").read_text().splitlines()) <= 320
+    """The public classes' docstrings are the manual, and do not count."""
+    text = (PACKAGE / f"{room}.py").read_text()
+    manuals = [ast.get_docstring(node) for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    n_manual = sum(len(manual.splitlines()) for manual in manuals if manual and "\nParameters\n" in manual)
+    assert len(text.splitlines()) - n_manual <= 320
 
 
 def documented(estimator, section):

@@ -250,7 +250,7 @@ def test_pieces_of_a_batch_hold_its_rows_in_order_without_needless_padding(max_t
         *[(np.arange(n) + 10, np.arange(n) % 2) for n in lengths], y=np.arange(12), w=np.ones(12), n_texts=n_texts
     )
     inputs, targets = pad_collate([dataset[i] for i in range(12)], PAD)
-    pieces = list(micro_batches(inputs, targets, max_tokens))
+    pieces = list(micro_batches(inputs, targets, max_tokens, n_texts))
     assert torch.cat([piece["y"] for _, piece in pieces]).tolist() == list(range(12))
     for piece, of_piece in pieces:
         n_rows, width = piece["attention_mask"].shape

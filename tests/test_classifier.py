@@ -189,3 +189,88 @@ def test_dropout_reaches_every_layer_of_the_model(tiny_bert):
     }
     assert {p for name, p in probabilities.items() if "attention.self" in name} == {0.125}
     assert {p for name, p in probabilities.items() if "attention.self" not in name} == {0.25}
+
+
+def test_smoothing_makes_probabilities_less_sure(tiny_bert, reviews):
+    settings = {**QUICK, "max_epochs": 10}
+    sure = BertClassifier(tiny_bert, **settings).fit(*reviews).predict_proba(reviews[0]).max(axis=1)
+    smooth = BertClassifier(tiny_bert, label_smoothing=0.4, **settings).fit(*reviews).predict_proba(reviews[0])
+    assert sure.mean() > 0.9
+    assert smooth.max(axis=1).mean() < 0.85
+
+
+@pytest.mark.parametrize("head_init", ["probe", "random"])
+@pytest.mark.parametrize("class_weight", ["balanced", {"rare": 15.0}, {1: 15.0}], ids=str)
+def test_weighted_labels_are_as_likely_as_their_weights_say(tiny_bert, head_init, class_weight):
+    """Of 48 equal texts half have a usual label and three a rare one, which weighs as much as its absence."""
+    texts = ["it was good"] * 48
+    y = pd.DataFrame({"usual": np.arange(48) % 2, "rare": [int(i in (3, 17, 40)) for i in range(48)]})
+    settings = {**QUICK, "batch_size": 48, "max_epochs": 30, "head_init": head_init, "dropout": 0.0}
+    plain = BertClassifier(tiny_bert, **settings).fit(texts, y).predict_proba(texts[:1])
+    weighted = BertClassifier(tiny_bert, class_weight=class_weight, **settings).fit(texts, y).predict_proba(texts[:1])
+    np.testing.assert_allclose(plain, [[0.5, 3 / 48]], atol=0.05)
+    np.testing.assert_allclose(weighted, [[0.5, 0.5]], atol=0.1)
+
+
+def test_thresholds_decide_and_leave_the_probabilities(tiny_bert, reviews):
+    y = np.column_stack([np.arange(48) % 2, np.arange(48) % 3 == 0]).astype(int)
+    plain = BertClassifier(tiny_bert, **QUICK).fit(reviews[0], y)
+    eager = BertClassifier(tiny_bert, threshold=[0.0, 1.0], **QUICK).fit(reviews[0], y)
+    np.testing.assert_array_equal(eager.predict_proba(reviews[0]), plain.predict_proba(reviews[0]))
+    assert eager.predict(reviews[0]).tolist() == [[1, 0]] * 48
+
+
+# -- going on ----------------------------------------------------------------------------------------
+
+
+def test_a_stream_is_learned_chunk_by_chunk(tiny_bert, reviews):
+    classifier = BertClassifier(tiny_bert, **QUICK)
+    texts, y = reviews
+    for _ in range(8):
+        for start in (0, 16, 32):
+            classifier.partial_fit(texts[start : start + 16], y[start : start + 16], classes=["bad", "good", "so-so"])
+    assert classifier.classes_.tolist() == ["bad", "good", "so-so"]
+    assert classifier.score(texts, y) > 0.9
+    assert classifier.predict_proba(texts)[:, 2].max() < 0.2
+    assert classifier.n_iter_ == len(classifier.loss_curve_) == 24
+
+
+def test_the_first_chunk_may_hold_one_class(tiny_bert, reviews):
+    texts, y = reviews
+    classifier = BertClassifier(tiny_bert, **QUICK).partial_fit(texts[:1], y[:1], classes=["bad", "good"])
+    assert classifier.predict(texts[:1]).tolist() == y[:1]
+
+
+def test_a_stream_of_one_class_needs_its_classes(tiny_bert, reviews):
+    with pytest.raises(ValueError, match="needs at least two classes, but y holds 1 class: 'good'"):
+        BertClassifier(tiny_bert, **QUICK).partial_fit(reviews[0][:1], reviews[1][:1])
+
+
+def test_a_chunk_with_a_new_label_is_an_error_and_changes_nothing(tiny_bert, reviews):
+    texts, y = reviews
+    classifier = BertClassifier(tiny_bert, **QUICK).partial_fit(texts, y)
+    before = classifier.predict_proba(texts)
+    with pytest.raises(
+        ValueError, match=r"y holds labels that are not among the classes: \['new'\]\. Expected some of"
+    ):
+        classifier.partial_fit(texts[:2], ["good", "new"])
+    np.testing.assert_array_equal(classifier.predict_proba(texts), before)
+
+
+def test_partial_fit_cannot_balance_or_stop_early(tiny_bert, reviews):
+    with pytest.raises(
+        ValueError, match=r"class_weight='balanced' needs all rows, and partial_fit sees some at a time\."
+    ):
+        BertClassifier(tiny_bert, class_weight="balanced", **QUICK).partial_fit(*reviews)
+    with pytest.raises(ValueError, match=r"partial_fit does not support early_stopping=True"):
+        BertClassifier(tiny_bert, early_stopping=True, **QUICK).partial_fit(*reviews)
+
+
+def test_going_on_with_another_kind_of_y_is_an_error(tiny_bert, reviews):
+    classifier = BertClassifier(tiny_bert, warm_start=True, **QUICK).fit(*reviews)
+    message = (
+        "y is of problem type 'multi_label_classification', but BertClassifier was fitted on "
+        "'single_label_classification'. Go on with y of the same kind, or fit anew with warm_start=False."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        classifier.fit(reviews[0], np.column_stack([np.arange(48) % 2] * 2))

