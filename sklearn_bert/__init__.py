@@ -3,7 +3,6 @@
 from ._classifier import BertClassifier
 from ._module import BertModule
 from ._regressor import BertRegressor
-
-__version__ = "0.1.0"
+from ._versions import __version__
 
 __all__ = ["BertClassifier", "BertModule", "BertRegressor", "__version__"]

@@ -21,6 +21,7 @@ from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_c
 from ._device import resolve_device, resolve_precision, seeded
 from ._module import POOLINGS
 from ._net import BertNet
+from ._persistence import StorableMixin
 from ._text import check_texts
 from ._tokenization import resolve_max_length, tokenize, truncation_report
 
@@ -28,7 +29,7 @@ _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 _RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
 
 
-class BaseBertEstimator(BaseEstimator):
+class BaseBertEstimator(StorableMixin, BaseEstimator):
     """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
 
     A subclass says how y becomes a target (`_check_y`, `_target_params`) and what its predict
@@ -204,7 +205,7 @@ class BaseBertEstimator(BaseEstimator):
         # Names are compared where both have them: the same texts are welcome in any other container.
         if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
             validate_data(self, X=X, skip_check_array=True, reset=reset)
-        if len(columns) != self._n_columns:
+        if self._n_columns not in (None, len(columns)):  # None: a model of transformers may take either
             raise ValueError(
                 f"X has {len(columns)} text column(s), but {type(self).__name__} was fitted with {self._n_columns}. "
                 "Pass the same columns as in fit."

@@ -5,6 +5,7 @@ not ours: no rows are split off, rows of similar lengths share a batch, the loss
 step clips gradients and moves the learning rate, and a user's Ctrl-C stays an interrupt.
 """
 
+import inspect
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 from ._batching import LengthGroupedSampler, TokenBudgetSampler, micro_batches, pad_collate
 from ._checkpoint import load_encoder
 from ._cpu import QuickOnCpu
+from ._device import seeded
 from ._module import LOSSES, BertModule
 from ._optim import linear_warmup_decay, param_groups
 from ._probe import merge_copies, sample_rows, solve_head
@@ -24,6 +26,8 @@ from ._vocabulary import only_used_tokens
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
+
+_SKORCHS_OWN = ("lr", "max_epochs", "batch_size", "verbose")  # parameters of skorch's that the estimators set
 
 
 class BertNet(skorch.NeuralNet):
@@ -81,9 +85,9 @@ class BertNet(skorch.NeuralNet):
     # -- building ---------------------------------------------------------------------------------
 
     def initialize_module(self):
-        """The pretrained encoder with a new head."""
+        """The pretrained encoder with a new head; without a folder the encoder is new as well."""
         dtype = torch.float64 if self.precision == "float64" else torch.float32
-        encoder = load_encoder(self.folder, self.config, dtype)
+        encoder = None if self.folder is None else load_encoder(self.folder, self.config, dtype)
         self.module_ = self.module(self.config, encoder=encoder, **self.get_params_for("module"))
         return self
 
@@ -234,6 +238,37 @@ class BertNet(skorch.NeuralNet):
         self.module_.zero_grad(set_to_none=True)
         self.scheduler_ = self.scaler_ = self.criterion_ = None
         return self
+
+    def stored_params(self):
+        """The constructor's parameters, without what only training needs or is made by the constructor itself."""
+        own = [name for name in inspect.signature(type(self)).parameters if name not in ("folder", "config", "kwargs")]
+        names = [*own, *_SKORCHS_OWN, *(name for name in vars(self) if name.startswith("module__"))]
+        return {name: getattr(self, name) for name in names}
+
+    def arrays(self):
+        """The weights by name, as NumPy arrays."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.module_.state_dict().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays, config, params):
+        """A net on the CPU, ready to predict, from what `arrays` and `stored_params` give."""
+        with seeded(0, torch.device("cpu")):  # the caller's random state stays: all is overwritten
+            net = cls(None, config, **{"callbacks__valid_loss": None} | params, device="cpu").initialize()
+        # torch warns about an array that it may not write to, a memory map for example
+        writeable = {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
+        net.module_.load_state_dict({name: torch.from_numpy(array) for name, array in writeable.items()})
+        return net.strip()
+
+    def __reduce__(self):
+        """Stored are the weights, once, and what builds a net round them: no optimizer, no history, no device."""
+        if not self.initialized_:
+            return super().__reduce__()
+        return self.from_arrays, (self.arrays(), self.config, self.stored_params())
+
+    def move(self, device, precision):
+        """Compute there, and so precisely, from now on."""
+        self.module_.to(device)
+        self.device, self.precision = device, precision
 
     def predict_logits(self, dataset):
         """Logits of every row, in the dataset's order, (n, num_labels) float32 or float64."""

@@ -12,6 +12,7 @@ A target is fitted on a checked y and its sample weights. It then knows
 ``predict(logits)``        labels or numbers, as the user wrote them
 ``predict_proba(logits)``  the inverse link, in float64 (classification)
 ``decision_function(...)`` scikit-learn's confidence scores (classification)
+``fold(weight, bias)``     the last layer, such that its logits are in y's units
 ========================== ====================================================================
 """
 
@@ -76,6 +77,10 @@ class SingleLabelTarget:
         """(n, K) logits to (n, K) probabilities that sum to one in each row."""
         return softmax(logits, axis=1)
 
+    def fold(self, weight, bias):
+        """The head's weights as they are: its logits are final."""
+        return weight, bias
+
     def decision_function(self, logits):
         """(n, K) scores; for two classes the (n,) margin of the second over the first."""
         return logits[:, 1] - logits[:, 0] if self.num_labels == 2 else logits
@@ -112,6 +117,10 @@ class MultiLabelTarget:
         # expit(37) is the last that float64 keeps below 1.0; one step inside is as sure as it gets.
         return np.clip(expit(logits), np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0))
 
+    def fold(self, weight, bias):
+        """The head's weights as they are: its logits are final."""
+        return weight, bias
+
     def decision_function(self, logits):
         """The (n, L) logits themselves."""
         return logits
@@ -143,6 +152,10 @@ class RegressionTarget:
         """(n, K) logits to numbers in y's units, shape (n,) or (n, K) as y had."""
         values = logits * self.scale + self.mean
         return values[:, 0] if self.is_1d else values
+
+    def fold(self, weight, bias):
+        """(K, H) weights and (K,) biases of logits to those of numbers in y's units."""
+        return weight * self.scale[:, None], bias * self.scale + self.mean
 
 
 def check_classification_y(y):
