@@ -46,7 +46,9 @@ def model_card(*, estimator, problem_type, names, n_columns, n_rows, metrics, pa
         "",
         f"**Training rows**: {n_rows if n_rows else 'unknown'}.",
         "",
-        "**Metrics**: " + (", ".join(f"{name} {value:.4g}" for name, value in metrics.items()) or "none recorded") + ".",
+        "**Metrics**: "
+        + (", ".join(f"{name} {value:.4g}" for name, value in metrics.items()) or "none recorded")
+        + ".",
         "",
         "## Use",
         "",

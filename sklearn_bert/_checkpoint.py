@@ -103,11 +103,11 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
             own = _own_config(folder)
             config = AutoConfig.for_model(**own) if own else AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except OSError as error:
-        raise OSError(f"The config.json of {str(folder)!r} cannot be read: {reason_of(error)}. {_SAVE_AGAIN}") from error
+        raise OSError(f"The config.json of {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     except Exception as error:  # of the many kinds that unknown and nonsensical configs raise
         raise ValueError(
             f"The config.json of {str(folder)!r} is none that transformers {transformers.__version__} can build without"
-            f" remote code, which is never run: {reason_of(error)}. Choose a checkpoint of a built-in encoder such as "
+            f" remote code, which is never run: {why(error)}. Choose a checkpoint of a built-in encoder such as "
             "BERT."
         ) from error
     # Encoders are the architectures with a masked language model form; BERT has a causal form as well.
@@ -152,9 +152,7 @@ def load_tokenizer(folder, config):
         except (ImportError, MemoryError):
             raise
         except Exception as error:  # tokenizers raises bare Exceptions on damaged files
-            raise OSError(
-                f"The tokenizer in {str(folder)!r} cannot be read: {reason_of(error)}. {_SAVE_AGAIN}"
-            ) from error
+            raise OSError(f"The tokenizer in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:
         raise ValueError(
@@ -192,7 +190,7 @@ def load_encoder(folder, config, dtype=torch.float32):
     except (ImportError, MemoryError):
         raise
     except Exception as error:  # safetensors and torch raise many kinds on damaged files
-        raise OSError(f"The weights in {str(folder)!r} cannot be read: {reason_of(error)}. {_SAVE_AGAIN}") from error
+        raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     # transformers gives random values to what the file lacks. Only a pooler may begin so.
     misfits = [key for key in report["missing_keys"] if "pooler" not in key]
     misfits += [str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]]
@@ -253,7 +251,7 @@ def _snapshot(model, revision, *, local_files_only):
             return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
         raise OSError(
             f"model={model!r}{_at(revision)} is neither a folder nor complete in the local cache, and the hub did not "
-            f"give it: {reason_of(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
+            f"give it: {why(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
             "is private, or pass the folder of a downloaded checkpoint."
         ) from error
 
@@ -262,7 +260,7 @@ def _at(revision):
     return f" at revision {revision!r}" if revision else ""
 
 
-def reason_of(error):
+def why(error):
     """The kind of an error and its first line that says something, without its last full stop."""
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and "Client Error" not in line and "Server Error" not in line]
@@ -289,10 +287,9 @@ def _shards(folder):
     weights = next((name for name in _WEIGHTS if (folder / name).is_file()), "")
     if not weights.endswith(".index.json"):
         return []
-    try:
+    with suppress(ValueError, TypeError, KeyError, AttributeError):  # loading the weights will say it is damaged
         return sorted(set(json.loads((folder / weights).read_text())["weight_map"].values()))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return []  # loading the weights will say that the index is damaged
+    return []
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def resolve_precision(precision, device):
 
 
 def resolve_available(device, precision):
-    """As `resolve_device` and `resolve_precision`, but with a warning the CPU where this machine lacks what is asked for.
+    """As `resolve_device` and `resolve_precision`; what this machine lacks becomes the CPU, with a warning.
 
     For what was fitted on another machine and has to predict on this one.
     """

@@ -7,6 +7,7 @@ are JSON and safetensors, which hold values only.
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors.numpy import load_file, save_file
@@ -59,21 +60,16 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
 
 
 def read_state(folder):
-    """The sections of a stored estimator, every file of the folder checked; None if it holds no `STATE`.
+    """The sections of a stored estimator, every file of the folder checked; None if it is none, or a hub id.
 
     Raises
     ------
     OSError
-        If the folder or a file of it is missing, damaged, or a link out of the folder.
+        If a file is missing, damaged, or a link out of the folder.
     ValueError
         If its format is none that this version reads.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise OSError(
-            f"{str(folder)!r} is not a folder. Expected one that save_pretrained wrote, or one with a fine-tuned "
-            "BertForSequenceClassification. Check the path."
-        )
     if not (folder / STATE).is_symlink() and not (folder / STATE).exists():
         return None
     state = _read_json(folder)
@@ -97,10 +93,8 @@ def _check_replaceable(folder):
     if not folder.exists():
         return
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    try:
+    with suppress(OSError, KeyError, TypeError):  # then nothing says which files are ours
         found -= {STATE, CARD, *_read_json(folder)["files"]} if STATE in found else set()
-    except (OSError, KeyError):
-        pass  # then nothing says which files are ours
     if found:
         raise OSError(
             f"{str(folder)!r} exists and holds other things than a stored estimator: {', '.join(sorted(found)[:3])}"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 
-from ._checkpoint import load_config, load_tokenizer, quiet, reason_of
+from ._checkpoint import load_config, load_tokenizer, quiet, why
 from ._targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 
 _ARCHITECTURE = "BertForSequenceClassification"
@@ -115,7 +115,7 @@ def _read_weights(folder, config):
     except (ImportError, MemoryError):
         raise
     except Exception as error:  # safetensors and torch raise many kinds on damaged files
-        raise OSError(f"The weights in {str(folder)!r} cannot be read: {reason_of(error)}. {_SAVE_AGAIN}") from error
+        raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     if report["missing_keys"]:
         raise OSError(
             f"The weights in {str(folder)!r} lack {', '.join(sorted(report['missing_keys'])[:3])}. Expected those of a "

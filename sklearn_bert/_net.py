@@ -87,6 +87,7 @@ class BertNet(skorch.NeuralNet):
     def initialize_module(self):
         """The pretrained encoder with a new head; without a folder the encoder is new as well."""
         dtype = torch.float64 if self.precision == "float64" else torch.float32
+        self.config.dtype = dtype  # which a new encoder asks
         encoder = None if self.folder is None else load_encoder(self.folder, self.config, dtype)
         self.module_ = self.module(self.config, encoder=encoder, **self.get_params_for("module"))
         return self

@@ -4,16 +4,18 @@ Either holds the weights once and what builds a net round them. All else is stor
 estimator, so that a new parameter or attribute needs no line here.
 """
 
+import os
 import warnings
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from ._card import model_card
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
-from ._device import resolve_available
+from ._device import resolve_available, seeded
 from ._folder import read_arrays, read_state, write_folder
 from ._huggingface import fold_scale, obstacle, open_foreign, to_config
 from ._net import BertNet
@@ -122,8 +124,9 @@ class StorableMixin:
         --------
         See `save_pretrained`.
         """
-        state = read_state(folder) if Path(folder).is_dir() else None
-        estimator = cls._from_foreign(folder) if state is None else cls._from_state(Path(folder), state)
+        with seeded(0, torch.device("cpu")):  # one at a time, as in fit, and the caller's random state stays
+            state = read_state(folder)
+            estimator = cls._from_foreign(folder) if state is None else cls._from_state(Path(folder), state)
         if device is not None:
             estimator.set_params(device=device)
         estimator.net_.move(*resolve_available(estimator.device, estimator.precision))
@@ -169,7 +172,7 @@ class StorableMixin:
         return encoded
 
     def _card(self, names, parameters):
-        defaults = type(self)().get_params(deep=False)
+        given, defaults = self.get_params(deep=False), type(self)().get_params(deep=False)
         scores = getattr(self, "validation_scores_", None)
         metrics = {"training loss of the last epoch": self.loss_curve_[-1]} if self.loss_curve_ else {}
         if scores is not None and np.ndim(scores) == 1 and len(scores):
@@ -181,7 +184,7 @@ class StorableMixin:
             n_columns=self._n_columns or 1,
             n_rows=self.truncation_.n_rows,
             metrics=metrics,
-            parameters={k: v for k, v in self.get_params(deep=False).items() if v is not defaults[k] and k in parameters},
+            parameters={k: _shareable(v) for k, v in given.items() if v is not defaults[k] and k in parameters},
             versions=versions(),
             obstacle=obstacle(self.module_),
         )
@@ -239,3 +242,9 @@ class StorableMixin:
             estimator.label_names_ = names
         estimator.net_ = BertNet.from_arrays(arrays, config, params)
         return estimator
+
+
+def _shareable(value):
+    """A parameter as the card shows it: of a path only the last part, the rest is the machine's."""
+    is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.isabs(value))
+    return os.path.basename(os.path.normpath(value)) if is_path else value
