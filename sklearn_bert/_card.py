@@ -1,7 +1,5 @@
 """The model card: what a stored estimator is, for people. Markdown with the head that the hub reads."""
 
-import json
-
 _TASKS = {
     "single_label_classification": "one label per text",
     "multi_label_classification": "any number of labels per text",
@@ -75,5 +73,5 @@ def model_card(*, estimator, problem_type, names, n_columns, n_rows, metrics, pa
 
 
 def _listed(names):
-    shown = ", ".join(f"`{json.dumps(name, ensure_ascii=False)[1:-1]}`" for name in names[:_MAX_LABELS])
+    shown = ", ".join("`" + " ".join(name.replace("`", "'").split()) + "`" for name in names[:_MAX_LABELS])
     return shown + (f", and {len(names) - _MAX_LABELS} more." if len(names) > _MAX_LABELS else ".")

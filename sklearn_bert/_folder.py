@@ -76,6 +76,8 @@ def read_state(folder):
     check_format(state.get("format"), state.get("versions"), f"The folder {str(folder)!r}")
     if _own_digest(state) != state.get("sha256"):
         raise _damaged(folder, STATE, "its content does not have the digest written in it")
+    if not isinstance(state.get("files"), dict):
+        raise _damaged(folder, STATE, "it lists no files")
     for name, digest in state["files"].items():
         if _digest(_inside(folder, name)) != digest:
             raise _damaged(folder, name, "its content does not have the digest written in " + STATE)

@@ -5,12 +5,15 @@ fits would load there without an error and predict nonsense, so its config.json 
 transformers does not have, in words that say why.
 """
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 import transformers
 
-from ._checkpoint import load_config, load_tokenizer, quiet, why
+from ._checkpoint import count_positions, load_config, load_tokenizer, quiet, why
 from ._targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
+from ._tokenization import resolve_max_length
 
 _ARCHITECTURE = "BertForSequenceClassification"
 _SAVE_AGAIN = "Save the model again with model.save_pretrained(folder)."
@@ -50,6 +53,16 @@ def to_config(module, target, names):
         return config
     sentence = f"sklearn_bert ({reason}; open the folder with from_pretrained of sklearn_bert's estimators)"
     return {"model_type": sentence, "encoder_config": config}
+
+
+def to_tokenizer(tokenizer, module):
+    """A tokenizer that for transformers does what this package asks of it: segments of a pair, the model's limit."""
+    if obstacle(module):
+        return tokenizer
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.init_kwargs["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer.model_max_length = resolve_max_length(None, tokenizer, count_positions(module.config), 1)
+    return tokenizer
 
 
 def fold_scale(arrays, target):

@@ -17,7 +17,7 @@ from ._card import model_card
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_available, seeded
 from ._folder import read_arrays, read_state, write_folder
-from ._huggingface import fold_scale, obstacle, open_foreign, to_config
+from ._huggingface import fold_scale, obstacle, open_foreign, to_config, to_tokenizer
 from ._net import BertNet
 from ._targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from ._tokenization import TruncationReport, resolve_max_length
@@ -91,13 +91,13 @@ class StorableMixin:
             config=to_config(self.module_, self._target, names),
             arrays=arrays,
             head=head,
-            tokenizer=self.tokenizer_,
+            tokenizer=to_tokenizer(self.tokenizer_, self.module_),
             state=state,
             card=self._card(names, parameters),
         )
 
     @classmethod
-    def from_pretrained(cls, folder, *, device=None) -> Self:
+    def from_pretrained(cls, folder, *, device=None, precision=None) -> Self:
         """The fitted estimator of a folder, ready to predict.
 
         Parameters
@@ -106,7 +106,9 @@ class StorableMixin:
             A folder that `save_pretrained` wrote; or a folder or hub id of a fine-tuned
             ``BertForSequenceClassification`` of transformers, whose labels become the classes.
         device : str or torch.device, default=None
-            Where to compute, instead of the stored parameter `device`.
+            Where to compute. None is the stored parameter `device`.
+        precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default=None
+            Floating point format of the matrix products. None is the stored parameter `precision`.
 
         Returns
         -------
@@ -127,8 +129,8 @@ class StorableMixin:
         with seeded(0, torch.device("cpu")):  # one at a time, as in fit, and the caller's random state stays
             state = read_state(folder)
             estimator = cls._from_foreign(folder) if state is None else cls._from_state(Path(folder), state)
-        if device is not None:
-            estimator.set_params(device=device)
+        asked = {"device": device, "precision": precision}
+        estimator.set_params(**{name: value for name, value in asked.items() if value is not None})
         estimator.net_.move(*resolve_available(estimator.device, estimator.precision))
         return estimator
 
@@ -193,10 +195,10 @@ class StorableMixin:
 
     @classmethod
     def _from_state(cls, folder, state):
-        if state["estimator"] != cls._kind():
+        kind = state.get("estimator")
+        if kind != cls._kind():
             raise ValueError(
-                f"{str(folder)!r} holds a {state['estimator']}, not a {cls._kind()}. "
-                f"Load it with {state['estimator']}.from_pretrained."
+                f"{str(folder)!r} holds a {kind}, not a {cls._kind()}. Load it with {kind}.from_pretrained."
             )
         config = load_config(folder)
         tokenizer = load_tokenizer(folder, config)
