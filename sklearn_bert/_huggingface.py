@@ -60,7 +60,8 @@ def to_tokenizer(tokenizer, module):
     if obstacle(module):
         return tokenizer
     tokenizer = deepcopy(tokenizer)
-    tokenizer.init_kwargs["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
     tokenizer.model_max_length = resolve_max_length(None, tokenizer, count_positions(module.config), 1)
     return tokenizer
 
