@@ -206,6 +206,8 @@ class StorableMixin:
             estimator = cls(**{name: decode(value) for name, value in state["parameters"].items()})
             vars(estimator).update({name: decode(value, _CLASSES) for name, value in state["attributes"].items()})
             params = {name: decode(value) for name, value in state["net"].items()}
+            if estimator._target.num_labels != config.num_labels:
+                raise ValueError(f"{config.num_labels} logits for {estimator._target.num_labels} labels")
             estimator.net_ = BertNet.from_arrays(read_arrays(folder), config, params)
         except Exception as error:  # whatever a file can hold that is whole and yet not what this package writes
             raise ValueError(
