@@ -19,6 +19,7 @@ from ._device import resolve_available, seeded
 from ._folder import read_arrays, read_state, write_folder
 from ._huggingface import fold_scale, obstacle, open_foreign, to_config, to_tokenizer
 from ._net import BertNet
+from ._onnx import write_onnx
 from ._targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from ._tokenization import TruncationReport, resolve_max_length
 from ._values import NotPlainError, decode, encode
@@ -95,6 +96,45 @@ class StorableMixin:
             state=state,
             card=self._card(names, parameters),
         )
+
+    def export_onnx(self, path) -> None:
+        """Write the model as an ONNX file, and its tokenizer beside it as ``tokenizer.json``.
+
+        The file takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` of shape (n_texts, length)
+        with any number of texts of any length up to the model's limit, and gives logits in the order of
+        `classes_`, or numbers in y's units. Of pairs read one by one, rows 2i and 2i + 1 are the texts of
+        pair i. Its metadata hold "labels" and "problem_type" as JSON.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, such as ``"served/model.onnx"``, in a folder that exists.
+
+        Raises
+        ------
+        ImportError
+            If the extra is not installed: ``pip install 'sklearn-bert[onnx]'``.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        The weights are float32, whatever `precision` is. The tokenizer cuts long texts at their end:
+        with ``long_text="head_tail"`` predictions of texts longer than `max_length` differ.
+        """
+        check_is_fitted(self)
+        names = self._names()
+        folded, head = fold_scale(self.net_.arrays(), self._target)
+        labels = None if names is None else [str(name) for name in names]
+        with seeded(0, torch.device("cpu")):  # exporting changes settings of the process, as loading does
+            write_onnx(
+                path,
+                self.module_,
+                {name: folded[name] for name in head},
+                self.tokenizer_,
+                self.truncation_.max_length,
+                {"labels": labels, "problem_type": self.problem_type_},
+            )
 
     @classmethod
     def from_pretrained(cls, folder, *, device=None, precision=None) -> Self:

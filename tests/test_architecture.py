@@ -30,7 +30,7 @@ LAYERS = (
         "_versions",
         "_vocabulary",
     },
-    {"_net", "_folder", "_huggingface"},
+    {"_net", "_folder", "_huggingface", "_onnx"},
     {"_persistence"},
     {"_base"},
     {"_classifier", "_regressor"},
