@@ -3,6 +3,7 @@
 from ._classifier import BertClassifier
 from ._module import BertModule
 from ._regressor import BertRegressor
+from ._vectorizer import BertVectorizer
 from ._versions import __version__
 
-__all__ = ["BertClassifier", "BertModule", "BertRegressor", "__version__"]
+__all__ = ["BertClassifier", "BertModule", "BertRegressor", "BertVectorizer", "__version__"]

@@ -141,7 +141,7 @@ class BertNet(skorch.NeuralNet):
         rows, w = merge_copies(dataset.row_keys(), w)
         picked, w = sample_rows(self.config.problem_type, y[rows], w, self.seed)
         rows = rows[picked]
-        features = self._predict(dataset.take(rows), partial(self._compute, self.module_.features))
+        features = self.predict_features(dataset.take(rows))
         if not np.isfinite(features).all():
             raise ValueError(
                 "The encoder's outputs are not finite before any training. Check the checkpoint's weights, or pass "
@@ -274,6 +274,10 @@ class BertNet(skorch.NeuralNet):
     def predict_logits(self, dataset):
         """Logits of every row, in the dataset's order, (n, num_labels) float32 or float64."""
         return self._predict(dataset, self.infer)
+
+    def predict_features(self, dataset):
+        """What the head takes, of every row, in the dataset's order, (n, H), or (n, 4 H) of pairs read apart."""
+        return self._predict(dataset, partial(self._compute, self.module_.features))
 
     def _predict(self, dataset, compute):
         """`compute` of batches of inputs, in eval mode and without gradients, in the dataset's order."""

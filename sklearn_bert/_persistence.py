@@ -30,8 +30,8 @@ _ESTIMATORS = {"classifier": "BertClassifier", "regressor": "BertRegressor"}
 _IN_OTHER_FILES = ("net_", "tokenizer_")
 
 
-class StorableMixin:
-    """Pickles, copies and folders of a fitted estimator."""
+class PicklableMixin:
+    """Pickles and copies of what has a `net_` and computes on `device` in `precision`."""
 
     def __getstate__(self):
         return super().__getstate__() | {"_stored": {"format": FORMAT, "versions": versions()}}
@@ -43,6 +43,10 @@ class StorableMixin:
         super().__setstate__(state)
         if "net_" in state:
             self.net_.move(*resolve_available(self.device, self.precision))
+
+
+class StorableMixin(PicklableMixin):
+    """Folders and files of a fitted estimator as well."""
 
     def save_pretrained(self, folder) -> None:
         """Write the fitted estimator to a folder that holds no code: JSON, safetensors and the tokenizer's files.

@@ -34,6 +34,7 @@ LAYERS = (
     {"_persistence"},
     {"_base"},
     {"_classifier", "_regressor"},
+    {"_vectorizer"},
     {"__init__"},
 )
 LAYER_OF = {room: i for i, layer in enumerate(LAYERS) for room in layer}
