@@ -62,6 +62,8 @@ def whole_folder(path):
     path = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
     draft.mkdir()
+    if path.is_dir():
+        shutil.copymode(path, draft)  # a private folder stays private
     try:
         yield draft
         for inner in (*draft.rglob("*"), draft):

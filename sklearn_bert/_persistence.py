@@ -26,7 +26,7 @@ from ._values import NotPlainError, decode, encode
 from ._versions import FORMAT, check_format, versions
 
 _CLASSES = (SingleLabelTarget, MultiLabelTarget, RegressionTarget, TruncationReport)
-_ESTIMATORS = {"classifier": "BertClassifier", "regressor": "BertRegressor"}
+_ESTIMATORS = ("BertClassifier", "BertRegressor")
 _IN_OTHER_FILES = ("net_", "tokenizer_")
 
 
@@ -183,7 +183,7 @@ class StorableMixin(PicklableMixin):
     @classmethod
     def _kind(cls):
         """The public class that this one is, or is derived from."""
-        return next(base.__name__ for base in cls.__mro__ if base.__name__ in _ESTIMATORS.values())
+        return next(base.__name__ for base in cls.__mro__ if base.__name__ in _ESTIMATORS)
 
     def _names(self):
         """The labels in the order of the logits; None if these are numbers."""

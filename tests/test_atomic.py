@@ -138,6 +138,16 @@ def test_a_second_renaming_that_fails_brings_the_old_folder_back(tmp_path, monke
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_private_folder_stays_private_and_a_new_one_is_like_any_other(tmp_path):
+    private, plain = tmp_path / "private", tmp_path / "plain"
+    private.mkdir(mode=0o700)
+    plain.mkdir()
+    for path, mode in ((private, 0o700), (tmp_path / "new", plain.stat().st_mode & 0o777)):
+        with whole_folder(path):
+            pass
+        assert path.stat().st_mode & 0o777 == mode
+
+
 def test_through_a_link_the_folder_behind_it_is_replaced(tmp_path):
     (tmp_path / "real").mkdir()
     link = tmp_path / "link"
