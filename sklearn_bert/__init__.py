@@ -4,7 +4,14 @@ from ._classifier import BertClassifier
 from ._module import BertModule
 from ._regressor import BertRegressor
 from ._thresholds import TunedThresholdsClassifierCV
+from ._vectorizer import BertVectorizer
+from ._versions import __version__
 
-__version__ = "0.1.0"
-
-__all__ = ["BertClassifier", "BertModule", "BertRegressor", "TunedThresholdsClassifierCV", "__version__"]
+__all__ = [
+    "BertClassifier",
+    "BertModule",
+    "BertRegressor",
+    "BertVectorizer",
+    "TunedThresholdsClassifierCV",
+    "__version__",
+]

@@ -1,10 +1,14 @@
-"""Files that are whole or not there: written beside their place, synced to the disk, then renamed into it.
+"""Files and folders that are whole or not there: written beside their place, synced to the disk, renamed into it.
 
 A leaf: it knows paths only.
 """
 
+import ctypes
+import errno
 import os
 import secrets
+import shutil
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +39,69 @@ def whole_file(path):
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_folder(path):
+    """A folder to write to; after the context it stands at `path`, in the place of a folder that was there.
+
+    If the context fails, or the machine does, `path` is what it was. On Linux the old and the new
+    folder change places in one step. Where the system or the disk cannot do so, there is a moment
+    between two renamings: a crash just then leaves the old folder whole beside `path`, as
+    ``.NAME.XXXXXXXX.old``.
+
+    Parameters
+    ----------
+    path : path
+
+    Yields
+    ------
+    draft : Path
+        An empty folder beside it.
+    """
+    path = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
+    draft.mkdir()
+    if path.is_dir():
+        shutil.copymode(path, draft)  # a private folder stays private
+    try:
+        yield draft
+        for inner in (*draft.rglob("*"), draft):
+            if inner.is_file() or os.name == "posix":
+                _sync(inner)
+        _put_in_place(draft, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # by now the old folder, if there was one and all went well
+
+
+def _put_in_place(draft, path):
+    """Rename `draft` to `path`; a folder there changes places with it, or is gone afterwards."""
+    if not path.exists():
+        os.rename(draft, path)
+    elif not _exchange(draft, path):
+        old = draft.with_suffix(".old")
+        os.rename(path, old)
+        try:
+            os.rename(draft, path)
+        except BaseException:
+            os.rename(old, path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(first, second):
+    """Let two paths change places in one step; False if system or disk cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(second))
 
 
 def sync_folder(folder):

@@ -20,6 +20,7 @@ from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_c
 from ._device import resolve_device, resolve_precision, seeded
 from ._net import BertNet
 from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
+from ._persistence import StorableMixin
 from ._reading import TextReader
 from ._rows import Rows
 from ._text import check_texts
@@ -31,7 +32,7 @@ _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 _NOT_OF_THE_RESULT = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 
 
-class BaseBertEstimator(BaseEstimator):
+class BaseBertEstimator(StorableMixin, BaseEstimator):
     """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
 
     A subclass says how y becomes a target (`_check_y`, `_target_params`) and what its predict
@@ -195,7 +196,7 @@ class BaseBertEstimator(BaseEstimator):
         # Names are compared where both have them: the same texts are welcome in any other container.
         if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
             validate_data(self, X=X, skip_check_array=True, reset=reset)
-        if len(columns) != self._n_columns:
+        if self._n_columns not in (None, len(columns)):  # None: a model of transformers may take either
             raise ValueError(
                 f"X has {len(columns)} text column(s), but {type(self).__name__} was fitted with {self._n_columns}. "
                 "Pass the same columns as in fit."

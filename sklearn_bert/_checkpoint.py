@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -99,14 +99,15 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
         If the checkpoint is no bidirectional encoder, or it has no such dropout.
     """
     try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with quiet():
+            own = _own_config(folder)
+            config = AutoConfig.for_model(**own) if own else AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except OSError as error:
-        raise OSError(f"The config.json of {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}") from error
+        raise OSError(f"The config.json of {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     except Exception as error:  # of the many kinds that unknown and nonsensical configs raise
         raise ValueError(
             f"The config.json of {str(folder)!r} is none that transformers {transformers.__version__} can build without"
-            f" remote code, which is never run: {_reason(error)}. Choose a checkpoint of a built-in encoder such as "
+            f" remote code, which is never run: {why(error)}. Choose a checkpoint of a built-in encoder such as "
             "BERT."
         ) from error
     # Encoders are the architectures with a masked language model form; BERT has a causal form as well.
@@ -117,6 +118,7 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
             "(an encoder-decoder or causal model, for example). Choose an encoder such as "
             "'google-bert/bert-base-uncased'."
         )
+    config._attn_implementation = None  # the file may name one, and that may be code on the hub
     _set_probability(config, "dropout", _DROPOUT, dropout)
     _set_probability(config, "attention_dropout", _ATTENTION_DROPOUT, attention_dropout)
     return config
@@ -144,15 +146,13 @@ def load_tokenizer(folder, config):
     ValueError
         If the tokenizer and the encoder do not belong together.
     """
-    with _quiet():
+    with quiet():
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
         except (ImportError, MemoryError):
             raise
         except Exception as error:  # tokenizers raises bare Exceptions on damaged files
-            raise OSError(
-                f"The tokenizer in {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}"
-            ) from error
+            raise OSError(f"The tokenizer in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:
         raise ValueError(
@@ -177,7 +177,7 @@ def load_encoder(folder, config, dtype=torch.float32):
         If the encoder cannot ignore padding.
     """
     try:
-        with _quiet():
+        with quiet():
             encoder, report = AutoModel.from_pretrained(
                 folder,
                 config=config,
@@ -190,7 +190,7 @@ def load_encoder(folder, config, dtype=torch.float32):
     except (ImportError, MemoryError):
         raise
     except Exception as error:  # safetensors and torch raise many kinds on damaged files
-        raise OSError(f"The weights in {str(folder)!r} cannot be read: {_reason(error)}. {_SAVE_AGAIN}") from error
+        raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     # transformers gives random values to what the file lacks. Only a pooler may begin so.
     misfits = [key for key in report["missing_keys"] if "pooler" not in key]
     misfits += [str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]]
@@ -207,6 +207,12 @@ def load_encoder(folder, config, dtype=torch.float32):
     return encoder
 
 
+def _own_config(folder):
+    """The encoder's config in a stored estimator whose form transformers does not have; None in other folders."""
+    with suppress(OSError, ValueError, TypeError, KeyError):  # loading the config will say so if it is damaged
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder_config"]
+
+
 def _set_probability(config, parameter, names, probability):
     if probability is None:
         return
@@ -220,7 +226,7 @@ def _set_probability(config, parameter, names, probability):
 def _snapshot(model, revision, *, local_files_only):
     """Folder of the hub's files, or None if only the cache was asked and has nothing."""
     try:
-        with _quiet():
+        with quiet():
             for patterns in _DOWNLOADS:
                 folder = Path(
                     snapshot_download(
@@ -245,7 +251,7 @@ def _snapshot(model, revision, *, local_files_only):
             return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
         raise OSError(
             f"model={model!r}{_at(revision)} is neither a folder nor complete in the local cache, and the hub did not "
-            f"give it: {_reason(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
+            f"give it: {why(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
             "is private, or pass the folder of a downloaded checkpoint."
         ) from error
 
@@ -254,7 +260,7 @@ def _at(revision):
     return f" at revision {revision!r}" if revision else ""
 
 
-def _reason(error):
+def why(error):
     """The kind of an error and its first line that says something, without its last full stop."""
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and "Client Error" not in line and "Server Error" not in line]
@@ -281,14 +287,13 @@ def _shards(folder):
     weights = next((name for name in _WEIGHTS if (folder / name).is_file()), "")
     if not weights.endswith(".index.json"):
         return []
-    try:
+    with suppress(ValueError, TypeError, KeyError, AttributeError):  # loading the weights will say it is damaged
         return sorted(set(json.loads((folder / weights).read_text())["weight_map"].values()))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return []  # loading the weights will say that the index is damaged
+    return []
 
 
 @contextmanager
-def _quiet():
+def quiet():
     """No progress bars, load reports or retry notes while loading; the caller's settings come back.
 
     These settings exist once per process: callers hold the lock under which one thread at a time

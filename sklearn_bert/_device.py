@@ -4,6 +4,7 @@ A leaf: all that this package asks of the hardware is asked here.
 """
 
 import threading
+import warnings
 from contextlib import contextmanager
 
 import torch
@@ -55,6 +56,28 @@ def resolve_precision(precision, device):
     if precision == "float64" and device.type == "mps":
         raise ValueError(f"precision='float64' needs a CPU or CUDA device, got device='{device}'. Pass device='cpu'.")
     return precision
+
+
+def resolve_available(device, precision):
+    """As `resolve_device` and `resolve_precision`; what this machine lacks becomes the CPU, with a warning.
+
+    For what was fitted on another machine and has to predict on this one.
+    """
+    for choice in ((device, precision), ("cpu", precision), ("cpu", "auto")):
+        try:
+            found = resolve_device(choice[0])
+            resolved = found, resolve_precision(choice[1], found)
+        except ValueError as error:
+            reason = error
+            continue
+        if choice != (device, precision):
+            warnings.warn(
+                f"Fitted with device={str(device)!r} and precision={precision!r}, which cannot be had here; predicting "
+                f"with device={choice[0]!r} and precision={choice[1]!r}. {reason}",
+                UserWarning,
+                stacklevel=2,
+            )
+        return resolved
 
 
 def _has_bfloat16(device):

@@ -13,11 +13,13 @@ from torch.utils.data import DataLoader
 
 from ._batching import TokenBudgetSampler, micro_batches
 from ._cpu import QuickOnCpu
+from ._device import seeded
 from ._memory import is_out_of_memory, release_memory
 from ._module import BertModule
 from ._vocabulary import all_tokens
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_STORED = ("pad_token_id", "max_length", "precision", "batch_size")
 _CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
 
 
@@ -32,29 +34,90 @@ class InferenceNet(skorch.NeuralNet):
     max_length : int
         Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
     precision : {"float32", "bfloat16", "float16", "float64"}
+    new_module : callable or None
+        Gives the module. None: one with random weights.
     **kwargs : dict
         skorch's own parameters; ``module__`` ones reach `BertModule`.
     """
 
-    def __init__(self, config, *, pad_token_id, max_length, precision, **kwargs):
+    def __init__(self, config, *, pad_token_id, max_length, precision, new_module=None, **kwargs):
         super().__init__(BertModule, criterion=None, optimizer=torch.optim.AdamW, train_split=None, **kwargs)
         self.config = config
         self.pad_token_id = pad_token_id
         self.max_length = max_length
         self.precision = precision
+        self.new_module = new_module
+
+    @classmethod
+    def from_arrays(cls, arrays, config, params):
+        """A net on the CPU, ready to predict, from what `arrays` and `stored_params` give."""
+        with seeded(0, torch.device("cpu")):  # the caller's random state stays: all is overwritten
+            net = InferenceNet(config, **params, device="cpu", verbose=0).initialize()
+        # torch warns about an array that it may not write to, a memory map for example
+        writeable = {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
+        net.module_.load_state_dict({name: torch.from_numpy(array) for name, array in writeable.items()})
+        return net.strip()
+
+    def arrays(self):
+        """The weights by name, as NumPy arrays."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.module_.state_dict().items()}
+
+    def stored_params(self):
+        """What builds an `InferenceNet` round the weights, but for the config."""
+        names = [name for name in vars(self) if name.startswith("module__")]
+        return {name: getattr(self, name) for name in (*_STORED, *names)}
+
+    def __reduce__(self):
+        """Stored are the weights, once, and what builds a net round them: no optimizer, no history, no device."""
+        if not self.initialized_:
+            return super().__reduce__()
+        return self.from_arrays, (self.arrays(), self.config, self.stored_params())
+
+    def move(self, device, precision):
+        """Compute there, and so precisely, from now on."""
+        self.module_.to(device)
+        self.device, self.precision = device, precision
+        self._forget_memory()
 
     @property
     def _device_type(self):
         return torch.device(self.device).type
 
     def initialize_module(self):
+        """The module that `new_module` gives, or one with random weights."""
+        self.config.dtype = torch.float64 if self.precision == "float64" else torch.float32
+        build = self.new_module or partial(BertModule, self.config, **self.get_params_for("module"))
+        self.module_ = build()
+        self._forget_memory()
+        return self
+
+    def _forget_memory(self):
         """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
         self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
+
+    def initialize_criterion(self):
+        """None: prediction has no loss."""
+        return self
+
+    def initialize_optimizer(self):
+        """None: prediction moves no weights."""
+        return self
+
+    def strip(self):
+        """Keep what prediction needs: the weights once, no gradients, no optimizer, no batch histories."""
+        self.trim_for_prediction()
+        self.module_.zero_grad(set_to_none=True)
+        self.new_module = None
+        self._forget_memory()
         return self
 
     def predict_logits(self, dataset):
         """Logits of every text, in the dataset's order, (n, num_labels) float32 or float64."""
         return dataset.average_windows(self._predict(dataset, self._logits))
+
+    def predict_features(self, dataset):
+        """What the head takes, of every row, in the dataset's order, (n, H), or (n, 4 H) of pairs read apart."""
+        return self._predict(dataset, self.module_.features)
 
     def get_iterator(self, dataset, training=False):
         """Batches of rows of similar lengths, the longest first."""

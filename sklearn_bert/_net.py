@@ -79,11 +79,17 @@ class BertNet(InferenceNet):
         n_iter_no_change=None,
         **kwargs,
     ):
-        super().__init__(config, pad_token_id=pad_token_id, max_length=max_length, precision=precision, **kwargs)
+        super().__init__(
+            config,
+            pad_token_id=pad_token_id,
+            max_length=max_length,
+            precision=precision,
+            new_module=new_module,
+            **kwargs,
+        )
         self.folder = folder
         self.loss_params = loss_params
         self.seed = seed
-        self.new_module = new_module
         self.head_init = head_init
         self.freeze = freeze
         self.gradient_checkpointing = gradient_checkpointing
@@ -100,15 +106,17 @@ class BertNet(InferenceNet):
     def initialize_module(self):
         """The module to train, with what is frozen of it."""
         if self.new_module is None:
-            dtype = torch.float64 if self.precision == "float64" else torch.float32
-            encoder = load_encoder(self.folder, self.config, dtype)
-            self.module_ = self.module(self.config, encoder=encoder, **self.get_params_for("module"))
-        else:
-            self.module_ = self.new_module()
+            self.new_module = self._pretrained
+        super().initialize_module()
         self.frozen_ = frozen_parts(self.module_.bert, self.freeze)
         for part in self.frozen_:
             part.requires_grad_(False)
-        return super().initialize_module()
+        return self
+
+    def _pretrained(self):
+        dtype = torch.float64 if self.precision == "float64" else torch.float32
+        encoder = load_encoder(self.folder, self.config, dtype)
+        return self.module(self.config, encoder=encoder, **self.get_params_for("module"))
 
     def initialize_criterion(self):
         """The loss of each row, chosen once by the problem type."""
@@ -180,7 +188,7 @@ class BertNet(InferenceNet):
         return self
 
     def _encode_once(self, dataset):
-        return FeatureDataset(self._predict(dataset, self.module_.features), dataset)
+        return FeatureDataset(self.predict_features(dataset), dataset)
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the head, and lay out the learning rate over all steps to come."""
@@ -200,7 +208,7 @@ class BertNet(InferenceNet):
         if isinstance(dataset, FeatureDataset):
             features = dataset.features[rows].numpy()
         else:
-            features = self._predict(dataset.take(rows), self.module_.features)
+            features = self.predict_features(dataset.take(rows))
         if not np.isfinite(features).all():
             raise ValueError(
                 "The encoder's outputs are not finite before any training. Check the checkpoint's weights, or pass "
@@ -282,8 +290,7 @@ class BertNet(InferenceNet):
 
     def strip(self):
         """Keep what prediction needs: the weights once, no gradients, no optimizer, no batch histories."""
-        self.trim_for_prediction()
-        self.module_.zero_grad(set_to_none=True)
+        super().strip()
         self.scheduler_ = self.scaler_ = self.criterion_ = None
-        self.new_module = self.frozen_ = self.validation_ = self.best_ = None
+        self.frozen_ = self.validation_ = self.best_ = None
         return self

@@ -14,6 +14,7 @@ A target is fitted on a checked y and its sample weights. It then knows
 ``decision_function(...)`` scikit-learn's confidence scores (classification)
 ``score(logits, y, w)``    how well the logits predict y; 1 is perfect
 ``loss_params``            further arguments of the loss
+``fold(weight, bias)``     the last layer, such that its logits are in y's units
 ========================== ====================================================================
 """
 
@@ -80,6 +81,10 @@ class SingleLabelTarget:
         """(n, K) logits to (n, K) probabilities that sum to one in each row."""
         return softmax(logits, axis=1)
 
+    def fold(self, weight, bias):
+        """The head's weights as they are: its logits are final."""
+        return weight, bias
+
     def decision_function(self, logits):
         """(n, K) scores; for two classes the (n,) margin of the second over the first."""
         return logits[:, 1] - logits[:, 0] if self.num_labels == 2 else logits
@@ -125,6 +130,10 @@ class MultiLabelTarget:
         # expit(37) is the last that float64 keeps below 1.0; one step inside is as sure as it gets.
         return np.clip(expit(logits), np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0))
 
+    def fold(self, weight, bias):
+        """The head's weights as they are: its logits are final."""
+        return weight, bias
+
     def decision_function(self, logits):
         """The (n, L) logits themselves."""
         return logits
@@ -168,6 +177,10 @@ class RegressionTarget:
     def score(self, logits, y, sample_weight):
         """R squared, the mean over the outputs."""
         return float(r2_score(y, self.predict(logits), sample_weight=sample_weight))
+
+    def fold(self, weight, bias):
+        """(K, H) weights and (K,) biases of logits to those of numbers in y's units."""
+        return weight * self.scale[:, None], bias * self.scale + self.mean
 
 
 def _is_half(threshold):

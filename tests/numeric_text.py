@@ -8,7 +8,7 @@ weights, targets, clone and pickle are the production code.
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from sklearn_bert import BertClassifier, BertRegressor
+from sklearn_bert import BertClassifier, BertRegressor, BertVectorizer
 
 N_FEATURES, N_BINS, STEP = 32, 12, 0.25
 
@@ -45,3 +45,7 @@ class NumericClassifier(NumericRowsAsText, BertClassifier):
 
 class NumericRegressor(NumericRowsAsText, BertRegressor):
     """`BertRegressor` on rows of numbers."""
+
+
+class NumericVectorizer(NumericRowsAsText, BertVectorizer):
+    """`BertVectorizer` on rows of numbers."""

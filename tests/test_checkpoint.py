@@ -555,3 +555,11 @@ def test_an_encoder_that_cannot_ignore_padding_is_refused(folder):
         ValueError, match=re.escape("A 'fnet' encoder takes no attention mask, so padding would change")
     ):
         load_encoder(folder, load_config(folder))
+
+
+def test_an_attention_that_the_config_names_is_not_fetched(tiny_bert, tmp_path):
+    """transformers would load such a name from the hub, as code."""
+    shutil.copytree(tiny_bert, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"attn_implementation": "somebody/kernel"}))
+    assert load_config(tmp_path / "model")._attn_implementation is None

