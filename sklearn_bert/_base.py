@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ._attribution import ExplainMixin
 from ._batching import EncodedDataset
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
@@ -28,7 +29,7 @@ _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 _RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
 
 
-class BaseBertEstimator(BaseEstimator):
+class BaseBertEstimator(ExplainMixin, BaseEstimator):
     """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
 
     A subclass says how y becomes a target (`_check_y`, `_target_params`) and what its predict
@@ -255,11 +256,15 @@ class BaseBertEstimator(BaseEstimator):
             "callbacks__valid_loss": None,
         }
 
-    def _logits(self, X):
-        """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
+    def _read(self, X):
+        """The texts as the encoder is to read them, and how many of a row it reads one by one."""
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
-        columns, n_texts = _read_apart(columns) if self.module_.siamese else (columns, 1)
+        return _read_apart(columns) if self.module_.siamese else (columns, 1)
+
+    def _logits(self, X):
+        """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
+        columns, n_texts = self._read(X)
         tokens = tokenize(self.tokenizer_, columns, self.truncation_.max_length, self._long_text)
         return self.net_.predict_logits(EncodedDataset(tokens, n_texts=n_texts)).astype(np.float64)
 

@@ -12,6 +12,9 @@ A target is fitted on a checked y and its sample weights. It then knows
 ``predict(logits)``        labels or numbers, as the user wrote them
 ``predict_proba(logits)``  the inverse link, in float64 (classification)
 ``decision_function(...)`` scikit-learn's confidence scores (classification)
+``kind``                   what a logit stands for: "class", "label" or "output"
+``foremost(logits)``       which of these one asks the reasons of, if none is named
+``score(k)``               what speaks for the k-th of them: ``logits @ weights + offset``
 ========================== ====================================================================
 """
 
@@ -44,6 +47,7 @@ class SingleLabelTarget:
     """One of K >= 2 classes per row: cross entropy inside, softmax on the way back."""
 
     problem_type = "single_label_classification"
+    kind = "class"
 
     def __init__(self, y, sample_weight, class_weight=None):
         self.classes = np.unique(y)
@@ -80,11 +84,21 @@ class SingleLabelTarget:
         """(n, K) scores; for two classes the (n,) margin of the second over the first."""
         return logits[:, 1] - logits[:, 0] if self.num_labels == 2 else logits
 
+    def foremost(self, logits):
+        """Position of the most probable class, shape (n,)."""
+        return logits.argmax(axis=1)
+
+    def score(self, k):
+        """The logit of class k; of two classes its margin over the other."""
+        weights = np.eye(self.num_labels)[k]
+        return (weights - weights[::-1] if self.num_labels == 2 else weights), 0.0
+
 
 class MultiLabelTarget:
     """L >= 2 independent yes/no labels per row: BCE with logits inside, sigmoid on the way back."""
 
     problem_type = "multi_label_classification"
+    kind = "label"
 
     def __init__(self, y, sample_weight, class_weight=None):
         if class_weight is not None:
@@ -116,11 +130,20 @@ class MultiLabelTarget:
         """The (n, L) logits themselves."""
         return logits
 
+    def foremost(self, logits):
+        """Position of the most probable label, shape (n,)."""
+        return logits.argmax(axis=1)
+
+    def score(self, k):
+        """The logit of label k."""
+        return np.eye(self.num_labels)[k], 0.0
+
 
 class RegressionTarget:
     """One or K numbers per row: MSE inside, on standardised y unless `scale` is False."""
 
     problem_type = "regression"
+    kind = "output"
 
     def __init__(self, y, sample_weight, scale=True):
         self.is_1d = y.ndim == 1
@@ -143,6 +166,19 @@ class RegressionTarget:
         """(n, K) logits to numbers in y's units, shape (n,) or (n, K) as y had."""
         values = logits * self.scale + self.mean
         return values[:, 0] if self.is_1d else values
+
+    def foremost(self, logits):
+        """Position of the only output, shape (n,)."""
+        if self.num_labels > 1:
+            raise ValueError(
+                f"Got target=None, but there are {self.num_labels} outputs and none is foremost. Expected the position "
+                f"of one, from 0 to {self.num_labels - 1}. Pass it as target."
+            )
+        return np.zeros(len(logits), dtype=np.int64)
+
+    def score(self, k):
+        """Output k in y's units."""
+        return np.eye(self.num_labels)[k] * self.scale, self.mean[k]
 
 
 def check_classification_y(y):

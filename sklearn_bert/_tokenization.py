@@ -116,21 +116,55 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate"):
     -------
     tokens : Tokens
     """
-    truncate = long_text == "truncate" or len(columns) == 2
     ids, types = [], []
     for start in range(0, len(columns[0]), _CHUNK):
-        encoded = tokenizer(
-            *(column[start : start + _CHUNK] for column in columns),
-            truncation=truncate,
-            max_length=max_length if truncate else None,
-            return_attention_mask=False,
-            return_token_type_ids=True,
-            verbose=False,
-        )
+        chunk = tuple(column[start : start + _CHUNK] for column in columns)
+        encoded = _encode(tokenizer, chunk, max_length, long_text, return_token_type_ids=True)
         ids += [np.array(_without_middle(row, max_length), dtype=np.int32) for row in encoded["input_ids"]]
         types += [np.array(_without_middle(row, max_length), dtype=np.int8) for row in encoded["token_type_ids"]]
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     return Tokens(np.concatenate(ids), np.concatenate(types), offsets)
+
+
+def token_places(tokenizer, columns, max_length, long_text):
+    """Where in their texts the tokens stand that `tokenize` gives for the same arguments.
+
+    Returns
+    -------
+    places : list of n ndarrays of shape (n_tokens, 4), int64
+        Of each token its text (0, or 1 in the second text of a pair), its word in that text, and the
+        characters of that text where it begins and ends. Special tokens have no place: -1 throughout.
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer does not keep track of places.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"The tokenizer {type(tokenizer).__name__} cannot tell which characters a token stands for. Expected a "
+            "fast tokenizer, one with a tokenizer.json. Choose a checkpoint that has one."
+        )
+    encoded = _encode(tokenizer, columns, max_length, long_text, return_offsets_mapping=True)
+    places = []
+    for i, spans in enumerate(encoded["offset_mapping"]):
+        tokens = zip(encoded.sequence_ids(i), encoded.word_ids(i), spans, strict=True)
+        row = [(-1,) * 4 if text is None else (text, word, *span) for text, word, span in tokens]
+        places.append(np.array(_without_middle(row, max_length), dtype=np.int64).reshape(-1, 4))
+    return places
+
+
+def _encode(tokenizer, columns, max_length, long_text, **returned):
+    """The tokenizer's own encoding, whole where a text is to lose its middle."""
+    truncate = long_text == "truncate" or len(columns) == 2
+    return tokenizer(
+        *columns,
+        truncation=truncate,
+        max_length=max_length if truncate else None,
+        return_attention_mask=False,
+        verbose=False,
+        **returned,
+    )
 
 
 def _without_middle(row, max_length):

@@ -12,9 +12,10 @@ from sklearn_bert import BertClassifier, BertRegressor
 
 PACKAGE = Path(sklearn_bert.__file__).parent
 LAYERS = (
-    {"_missing"},
+    {"_extras", "_missing"},
     {
         "_atomic",
+        "_attribution_display",
         "_text",
         "_targets",
         "_tokenization",
@@ -27,7 +28,7 @@ LAYERS = (
         "_probe",
         "_vocabulary",
     },
-    {"_net"},
+    {"_attribution", "_net"},
     {"_base"},
     {"_classifier", "_regressor"},
     {"__init__"},
