@@ -3,6 +3,7 @@
 from ._attribution import TokenAttribution
 from ._attribution_display import TokenAttributionDisplay
 from ._classifier import BertClassifier
+from ._curve_display import TrainingCurveDisplay
 from ._module import BertModule
 from ._regressor import BertRegressor
 
@@ -14,5 +15,6 @@ __all__ = [
     "BertRegressor",
     "TokenAttribution",
     "TokenAttributionDisplay",
+    "TrainingCurveDisplay",
     "__version__",
 ]

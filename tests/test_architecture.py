@@ -28,7 +28,7 @@ LAYERS = (
         "_probe",
         "_vocabulary",
     },
-    {"_attribution", "_net"},
+    {"_attribution", "_curve_display", "_net"},
     {"_base"},
     {"_classifier", "_regressor"},
     {"__init__"},
