@@ -115,7 +115,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         The skorch net around it, stripped of what only training needs.
     n_features_in_ : int
         Number of text columns, if `X` was a DataFrame or 2-D array.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the text columns, if `X` was a DataFrame.
 
     See Also
