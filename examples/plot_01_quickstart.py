@@ -25,8 +25,8 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertClassifier, BertRegressor
 
-here = Path(__file__).parent if "__file__" in globals() else Path("examples")
-tickets = pd.read_csv(here / "data" / "tickets.csv")
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+tickets = pd.read_csv(folder / "tickets.csv")
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 print(train["message"].iloc[0])
 

@@ -1,6 +1,9 @@
 """scikit-learn estimators that fine-tune a BERT: texts in, labels or numbers out."""
 
+from ._attribution import TokenAttribution
+from ._attribution_display import TokenAttributionDisplay
 from ._classifier import BertClassifier
+from ._curve_display import TrainingCurveDisplay
 from ._module import BertModule
 from ._regressor import BertRegressor
 from ._thresholds import TunedThresholdsClassifierCV
@@ -12,6 +15,9 @@ __all__ = [
     "BertModule",
     "BertRegressor",
     "BertVectorizer",
+    "TokenAttribution",
+    "TokenAttributionDisplay",
+    "TrainingCurveDisplay",
     "TunedThresholdsClassifierCV",
     "__version__",
 ]

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ._attribution import ExplainMixin
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
 from ._net import BertNet
@@ -32,7 +33,7 @@ _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 _NOT_OF_THE_RESULT = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 
 
-class BaseBertEstimator(StorableMixin, BaseEstimator):
+class BaseBertEstimator(ExplainMixin, StorableMixin, BaseEstimator):
     """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
 
     A subclass says how y becomes a target (`_check_y`, `_target_params`) and what its predict
@@ -136,6 +137,7 @@ class BaseBertEstimator(StorableMixin, BaseEstimator):
             net.fit(dataset, validation=validation, state_file=state_file)
         self._target, self._reader, self.tokenizer_ = target, reader, reader.tokenizer
         self.problem_type_ = target.problem_type
+        self.learning_rate_ = net.lr
         self._keep_history(net)
         self.net_ = net.strip()
         self.truncation_ = reader.report(rows.columns, dataset)

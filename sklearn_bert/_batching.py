@@ -62,6 +62,13 @@ class EncodedDataset(Dataset):
         starts = np.cumsum(self.n_windows) - self.n_windows
         return np.add.reduceat(values, starts, axis=0) / self.n_windows[:, None].astype(values.dtype)
 
+    def rows_of(self, i):
+        """The rows that are windows of whole text `i`: one, if texts are not read in windows."""
+        if self.n_windows is None:
+            return range(i, i + 1)
+        stop = int(self.n_windows[: i + 1].sum())
+        return range(stop - int(self.n_windows[i]), stop)
+
     def row_keys(self):
         """A digest of each row's tokens and y: equal for copies, whatever their weights."""
         return [self._digest(*self[i]) for i in range(len(self))]

@@ -153,6 +153,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     problem_type_ : str
         The mode, in Hugging Face's words: "single_label_classification" or
         "multi_label_classification".
+    learning_rate_ : float
+        The highest learning rate: what "auto" stood for.
     n_iter_ : int
         Number of epochs run by `fit`, or by all calls of `partial_fit` since.
     loss_curve_ : list of float
@@ -170,11 +172,11 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     tokenizer_ : transformers tokenizer
     module_ : BertModule
         The fitted PyTorch module.
-    net_ : BertNet
+    net_ : InferenceNet
         The skorch net around it, stripped of what only training needs.
     n_features_in_ : int
         Number of text columns, if `X` was a DataFrame or 2-D array.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the text columns, if `X` was a DataFrame.
 
     See Also

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._batching import EncodedDataset
-from ._tokenization import TruncationReport, tokenize, tokenize_in_windows, truncation_report
+from ._tokenization import (
+    TruncationReport,
+    token_places,
+    tokenize,
+    tokenize_in_windows,
+    truncation_report,
+    windows_of,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,14 @@ class TextReader:
             return TruncationReport(len(n_windows), 0, 0, int(whole.lengths.max()), self.max_length)
         columns, n_texts = self._as_read(columns)
         return truncation_report(self.tokenizer, columns, dataset.tokens, self.max_length, n_texts)
+
+    def places(self, columns):
+        """Where in their texts the tokens stand of each row that `read` makes: see `token_places`."""
+        if self.long_text == "window":
+            whole = token_places(self.tokenizer, columns, sys.maxsize, "head_tail")
+            windows = windows_of(self.tokenizer, map(len, whole), self.max_length, self._overlap)
+            return [places[window] for places, of_text in zip(whole, windows, strict=True) for window in of_text]
+        return token_places(self.tokenizer, self._as_read(columns)[0], self.max_length, self.long_text)
 
     def _as_read(self, columns):
         """The texts of pairs that are read one by one as one column, all first ones, then all second ones."""

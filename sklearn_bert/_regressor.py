@@ -134,6 +134,8 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     ----------
     problem_type_ : str
         The mode, in Hugging Face's words: "regression".
+    learning_rate_ : float
+        The highest learning rate: what "auto" stood for.
     n_iter_ : int
         Number of epochs run by `fit`, or by all calls of `partial_fit` since.
     loss_curve_ : list of float
@@ -151,11 +153,11 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     tokenizer_ : transformers tokenizer
     module_ : BertModule
         The fitted PyTorch module.
-    net_ : BertNet
+    net_ : InferenceNet
         The skorch net around it, stripped of what only training needs.
     n_features_in_ : int
         Number of text columns, if `X` was a DataFrame or 2-D array.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the text columns, if `X` was a DataFrame.
 
     See Also

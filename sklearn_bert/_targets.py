@@ -15,6 +15,9 @@ A target is fitted on a checked y and its sample weights. It then knows
 ``score(logits, y, w)``    how well the logits predict y; 1 is perfect
 ``loss_params``            further arguments of the loss
 ``fold(weight, bias)``     the last layer, such that its logits are in y's units
+``kind``                   what a logit stands for: "class", "label" or "output"
+``foremost(logits)``       which of these one asks the reasons of, if none is named
+``contrast(k)``            what speaks for the k-th of them: ``logits @ weights + offset``
 ========================== ====================================================================
 """
 
@@ -30,6 +33,7 @@ class SingleLabelTarget:
     """One of K >= 2 classes per row: cross entropy inside, softmax on the way back."""
 
     problem_type = "single_label_classification"
+    kind = "class"
 
     def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
         if not _is_half(threshold):
@@ -93,11 +97,21 @@ class SingleLabelTarget:
         """Accuracy."""
         return float(np.average(self.predict(logits) == y, weights=sample_weight))
 
+    def foremost(self, logits):
+        """Position of the most probable class, shape (n,)."""
+        return logits.argmax(axis=1)
+
+    def contrast(self, k):
+        """The logit of class k; of two classes its margin over the other."""
+        weights = np.eye(self.num_labels)[k]
+        return (weights - weights[::-1] if self.num_labels == 2 else weights), 0.0
+
 
 class MultiLabelTarget:
     """L >= 2 independent yes/no labels per row: BCE with logits inside, sigmoid on the way back."""
 
     problem_type = "multi_label_classification"
+    kind = "label"
 
     def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
         self.num_labels = y.shape[1]
@@ -144,12 +158,21 @@ class MultiLabelTarget:
             return 0.0
         return float(average_precision_score(y, logits, average="micro", sample_weight=sample_weight))
 
+    def foremost(self, logits):
+        """Position of the most probable label, shape (n,)."""
+        return logits.argmax(axis=1)
+
+    def contrast(self, k):
+        """The logit of label k."""
+        return np.eye(self.num_labels)[k], 0.0
+
 
 class RegressionTarget:
     """One or K numbers per row: MSE inside, on standardised y unless `scale` is False."""
 
     problem_type = "regression"
     loss_params = {}
+    kind = "output"
 
     def __init__(self, y, sample_weight, scale=True):
         self.is_1d = y.ndim == 1
@@ -177,6 +200,19 @@ class RegressionTarget:
     def score(self, logits, y, sample_weight):
         """R squared, the mean over the outputs."""
         return float(r2_score(y, self.predict(logits), sample_weight=sample_weight))
+
+    def foremost(self, logits):
+        """Position of the only output, shape (n,)."""
+        if self.num_labels > 1:
+            raise ValueError(
+                f"Got target=None, but there are {self.num_labels} outputs and none is foremost. Expected the position "
+                f"of one, from 0 to {self.num_labels - 1}. Pass it as target."
+            )
+        return np.zeros(len(logits), dtype=np.int64)
+
+    def contrast(self, k):
+        """Output k in y's units."""
+        return np.eye(self.num_labels)[k] * self.scale, self.mean[k]
 
     def fold(self, weight, bias):
         """(K, H) weights and (K,) biases of logits to those of numbers in y's units."""

@@ -5,7 +5,6 @@ A leaf: it is handed a tokenizer and lists of str, and gives arrays.
 
 import sys
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -118,17 +117,10 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate"):
     -------
     tokens : Tokens
     """
-    truncate = long_text == "truncate" or len(columns) == 2
     ids, types = [], []
     for start in range(0, len(columns[0]), _CHUNK):
-        encoded = tokenizer(
-            *(column[start : start + _CHUNK] for column in columns),
-            truncation=truncate,
-            max_length=max_length if truncate else None,
-            return_attention_mask=False,
-            return_token_type_ids=True,
-            verbose=False,
-        )
+        chunk = tuple(column[start : start + _CHUNK] for column in columns)
+        encoded = _encode(tokenizer, chunk, max_length, long_text, return_token_type_ids=True)
         ids += [np.array(_without_middle(row, max_length), dtype=np.int32) for row in encoded["input_ids"]]
         types += [np.array(_without_middle(row, max_length), dtype=np.int8) for row in encoded["token_type_ids"]]
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
@@ -154,19 +146,25 @@ def tokenize_in_windows(tokenizer, texts, max_length, stride):
     n_windows : ndarray of shape (n,), int64
     """
     whole = tokenize(tokenizer, (texts,), sys.maxsize, "head_tail")
-    n_head, n_tail = _special_ends(tokenizer)
-    size = max_length - n_head - n_tail
-    places, n_windows = [], []
-    for start, stop in pairwise(whole.offsets):
-        row = np.arange(start, stop)
-        head, body, tail = np.split(row, [n_head, len(row) - n_tail])
-        last = max(0, len(body) - size)
-        starts = [*range(0, last, size - stride), last]
-        places += [np.concatenate([head, body[i : i + size], tail]) for i in starts]
-        n_windows.append(len(starts))
+    windows = windows_of(tokenizer, whole.lengths, max_length, stride)
+    places = [start + window for start, of_text in zip(whole.offsets[:-1], windows, strict=True) for window in of_text]
     offsets = np.cumsum([0, *map(len, places)], dtype=np.int64)
     places = np.concatenate(places)
-    return Tokens(whole.input_ids[places], whole.token_type_ids[places], offsets), np.array(n_windows)
+    n_windows = np.array([len(of_text) for of_text in windows])
+    return Tokens(whole.input_ids[places], whole.token_type_ids[places], offsets), n_windows
+
+
+def windows_of(tokenizer, lengths, max_length, stride):
+    """For texts of so many tokens, the places in the text of each window's tokens: lists of lists of ndarray."""
+    n_head, n_tail = _special_ends(tokenizer)
+    size = max_length - n_head - n_tail
+    windows = []
+    for length in lengths:
+        head, body, tail = np.split(np.arange(length), [n_head, length - n_tail])
+        last = max(0, len(body) - size)
+        starts = [*range(0, last, size - stride), last]
+        windows.append([np.concatenate([head, body[i : i + size], tail]) for i in starts])
+    return windows
 
 
 def _special_ends(tokenizer):
@@ -174,6 +172,47 @@ def _special_ends(tokenizer):
     ids = tokenizer("a", verbose=False)["input_ids"]
     special = tokenizer.get_special_tokens_mask(ids, already_has_special_tokens=True)
     return special.index(0), special[::-1].index(0)
+
+
+def token_places(tokenizer, columns, max_length, long_text):
+    """Where in their texts the tokens stand that `tokenize` gives for the same arguments.
+
+    Returns
+    -------
+    places : list of n ndarrays of shape (n_tokens, 4), int64
+        Of each token its text (0, or 1 in the second text of a pair), its word in that text, and the
+        characters of that text where it begins and ends. Special tokens have no place: -1 throughout.
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer does not keep track of places.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"The tokenizer {type(tokenizer).__name__} cannot tell which characters a token stands for. Expected a "
+            "fast tokenizer, one with a tokenizer.json. Choose a checkpoint that has one."
+        )
+    encoded = _encode(tokenizer, columns, max_length, long_text, return_offsets_mapping=True)
+    places = []
+    for i, spans in enumerate(encoded["offset_mapping"]):
+        tokens = zip(encoded.sequence_ids(i), encoded.word_ids(i), spans, strict=True)
+        row = [(-1,) * 4 if text is None else (text, word, *span) for text, word, span in tokens]
+        places.append(np.array(_without_middle(row, max_length), dtype=np.int64).reshape(-1, 4))
+    return places
+
+
+def _encode(tokenizer, columns, max_length, long_text, **returned):
+    """The tokenizer's own encoding, whole where a text is to lose its middle."""
+    truncate = long_text == "truncate" or len(columns) == 2
+    return tokenizer(
+        *columns,
+        truncation=truncate,
+        max_length=max_length if truncate else None,
+        return_attention_mask=False,
+        verbose=False,
+        **returned,
+    )
 
 
 def _without_middle(row, max_length):

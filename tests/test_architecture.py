@@ -12,9 +12,10 @@ from sklearn_bert import BertClassifier, BertRegressor
 
 PACKAGE = Path(sklearn_bert.__file__).parent
 LAYERS = (
-    {"_missing"},
+    {"_extras", "_missing"},
     {
         "_atomic",
+        "_attribution_display",
         "_card",
         "_text",
         "_targets",
@@ -34,8 +35,18 @@ LAYERS = (
         "_thresholds",
         "_validation",
     },
-    {"_parameters", "_y", "_training_state", "_reading", "_inference", "_folder", "_huggingface", "_onnx"},
-    {"_net", "_rows", "_persistence"},
+    {
+        "_curve_display",
+        "_folder",
+        "_huggingface",
+        "_inference",
+        "_onnx",
+        "_parameters",
+        "_reading",
+        "_training_state",
+        "_y",
+    },
+    {"_attribution", "_net", "_persistence", "_rows"},
     {"_base"},
     {"_classifier", "_regressor"},
     {"_vectorizer"},

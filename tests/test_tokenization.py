@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from sklearn_bert import _tokenization
-from sklearn_bert._tokenization import TruncationReport, resolve_max_length, tokenize, truncation_report
+from sklearn_bert._tokenization import (
+    TruncationReport,
+    resolve_max_length,
+    token_places,
+    tokenize,
+    truncation_report,
+)
 from tests.conftest import WORDS, make_tokenizer
 
 TEXTS = ["the movie was great", "", "bad", "it is not very good , really !", "a", "a " * 100]
@@ -211,3 +217,30 @@ def test_taking_rows_keeps_their_tokens_and_the_order_asked_for(tokenizer):
     np.testing.assert_array_equal(taken.offsets, expected.offsets)
     np.testing.assert_array_equal(taken.input_ids, expected.input_ids)
     np.testing.assert_array_equal(taken.token_type_ids, expected.token_type_ids)
+
+
+@both_shapes
+@pytest.mark.parametrize("long_text", ["truncate", "head_tail"])
+@pytest.mark.parametrize("max_length", [5, 8, 64])
+def test_places_are_those_of_the_tokens_and_special_tokens_have_none(tokenizer, columns, max_length, long_text):
+    tokens = tokenize(tokenizer, columns, max_length, long_text)
+    for i, places in enumerate(token_places(tokenizer, columns, max_length, long_text)):
+        ids, _ = tokens[i]
+        assert len(places) == len(ids)
+        for token, (text, _, begin, end) in zip(tokenizer.convert_ids_to_tokens(ids.tolist()), places, strict=True):
+            if text == -1:
+                assert token in ("[CLS]", "[SEP]")
+            else:
+                assert token.removeprefix("##") == columns[text][i][begin:end]
+
+
+def test_a_tokenizer_that_keeps_no_places_is_an_error():
+    class Slow:
+        is_fast = False
+
+    message = (
+        "The tokenizer Slow cannot tell which characters a token stands for. Expected a fast tokenizer, one with a "
+        "tokenizer.json. Choose a checkpoint that has one."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        token_places(Slow(), (TEXTS,), 8, "truncate")

