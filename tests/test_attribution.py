@@ -183,6 +183,17 @@ def test_a_long_text_is_explained_as_it_is_read(tiny_bert, reviews):
     check_completeness(attribution, estimator.decision_function([text])[0])
 
 
+def test_a_text_in_windows_is_explained_as_a_whole(tiny_bert, reviews):
+    settings = EXACT | {"long_text": "window", "max_length": 6, "stride": 2}
+    classifier = BertClassifier(tiny_bert, **settings).fit(*reviews)
+    texts = ["the movie was good and the plot was very very good", "good", ""]
+    for attribution, text, margin in zip(
+        classifier.explain(texts, "good"), texts, classifier.decision_function(texts), strict=True
+    ):
+        check_completeness(attribution, margin)
+        assert list(attribution.words) == text.split()
+
+
 def test_a_word_that_says_nothing_adds_nothing(fitted):
     """[PAD] stands in the text and in the text without words, so it can make no difference."""
     [attribution] = fitted.explain(["the movie [PAD] was good"])
