@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -22,6 +23,7 @@ from ._device import resolve_device, resolve_precision, seeded
 from ._net import BertNet
 from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
 from ._persistence import StorableMixin
+from ._progress import EpochTasks, write_line
 from ._reading import TextReader
 from ._rows import Rows
 from ._text import check_texts
@@ -33,7 +35,7 @@ _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 _NOT_OF_THE_RESULT = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 
 
-class BaseBertEstimator(ExplainMixin, StorableMixin, BaseEstimator):
+class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseEstimator):
     """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
 
     A subclass says how y becomes a target (`_check_y`, `_target_params`) and what its predict
@@ -57,6 +59,17 @@ class BaseBertEstimator(ExplainMixin, StorableMixin, BaseEstimator):
         """The fitted `BertModule`."""
         check_is_fitted(self)
         return self.net_.module_
+
+    @property
+    def summary_(self):
+        """What the fit inferred and did, in one line."""
+        check_is_fitted(self)
+        net, report = self.net_, self.truncation_
+        kept = f", epoch {self.best_iter_} kept" if hasattr(self, "best_iter_") else ""
+        return (
+            f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}, {self.n_iter_} "
+            f"epoch{'s' * (self.n_iter_ != 1)}{kept}, {report.n_truncated} of {report.n_rows} rows cut"
+        )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None) -> Self:
@@ -94,11 +107,22 @@ class BaseBertEstimator(ExplainMixin, StorableMixin, BaseEstimator):
                 "Got only some of X_val, y_val and sample_weight_val. Pass X_val and y_val together, or none of them."
             )
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        context = self._init_callback_context(max_subtasks=self.max_epochs)
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        context.call_on_fit_task_begin(estimator=self, **data)
         with _unchanged_by_failure(self):
             check_layer_sizes(self.hidden_layer_sizes)
             rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
             held_out = None if X_val is None else self._check_rows(X_val, y_val, sample_weight_val, reset=False)
-            self._fit(rows, held_out, goes_on, max_epochs=self.max_epochs, checkpoint_dir=self.checkpoint_dir)
+            self._fit(
+                rows,
+                held_out,
+                goes_on,
+                max_epochs=self.max_epochs,
+                checkpoint_dir=self.checkpoint_dir,
+                watch=partial(EpochTasks, self, context, data),
+            )
+        context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes=lambda: vars(self))
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
@@ -116,7 +140,7 @@ class BaseBertEstimator(ExplainMixin, StorableMixin, BaseEstimator):
             self.n_iter_ = len(self.loss_curve_)
         return self
 
-    def _fit(self, rows, held_out, goes_on, *, classes=None, max_epochs, checkpoint_dir=None):
+    def _fit(self, rows, held_out, goes_on, *, classes=None, max_epochs, checkpoint_dir=None, watch=None):
         """Train on `rows`, from the checkpoint or from where an earlier fit ended."""
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
@@ -134,14 +158,23 @@ class BaseBertEstimator(ExplainMixin, StorableMixin, BaseEstimator):
             net.set_params(max_epochs=max_epochs)
             dataset = reader.read(rows.columns, target.encode(rows.y), rows.weights_for(target))
             validation = None if held_out is None else _validation(held_out, target, reader)
-            net.fit(dataset, validation=validation, state_file=state_file)
-        self._target, self._reader, self.tokenizer_ = target, reader, reader.tokenizer
-        self.problem_type_ = target.problem_type
-        self.learning_rate_ = net.lr
+            report = reader.report(rows.columns, dataset)
+            fitted = {
+                "_target": target,
+                "_reader": reader,
+                "tokenizer_": reader.tokenizer,
+                "problem_type_": target.problem_type,
+                "learning_rate_": net.lr,
+                "truncation_": report,
+            }
+            tasks = watch and watch(lambda net: fitted | {"net_": net})
+            net.fit(dataset, validation=validation, state_file=state_file, tasks=tasks, progress=self.verbose)
+        vars(self).update(fitted)
         self._keep_history(net)
         self.net_ = net.strip()
-        self.truncation_ = reader.report(rows.columns, dataset)
-        _warn_if_truncated(self.truncation_)
+        _warn_if_truncated(report)
+        if self.verbose:
+            write_line(self.summary_)
 
     def _new_net(self, target, n_columns, device, precision, seed, goes_on):
         """An untrained net on the checkpoint, or on the module fitted so far, and the reader of its texts."""
@@ -259,7 +292,7 @@ class BaseBertEstimator(ExplainMixin, StorableMixin, BaseEstimator):
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
-        return self.net_.predict_logits(self._reader.read(columns)).astype(np.float64)
+        return self.net_.predict_logits(self._reader.read(columns), self.verbose).astype(np.float64)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from ._cpu import QuickOnCpu
 from ._device import seeded
 from ._memory import is_out_of_memory, release_memory
 from ._module import BertModule
+from ._progress import prediction_bar
 from ._vocabulary import all_tokens
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -111,13 +112,13 @@ class InferenceNet(skorch.NeuralNet):
         self._forget_memory()
         return self
 
-    def predict_logits(self, dataset):
+    def predict_logits(self, dataset, progress=0):
         """Logits of every text, in the dataset's order, (n, num_labels) float32 or float64."""
-        return dataset.average_windows(self._predict(dataset, self._logits))
+        return dataset.average_windows(self._predict(dataset, self._logits, progress))
 
-    def predict_features(self, dataset):
+    def predict_features(self, dataset, progress=0):
         """What the head takes, of every row, in the dataset's order, (n, H), or (n, 4 H) of pairs read apart."""
-        return self._predict(dataset, self.module_.features)
+        return self._predict(dataset, self.module_.features, progress)
 
     def get_iterator(self, dataset, training=False):
         """Batches of rows of similar lengths, the longest first."""
@@ -129,7 +130,7 @@ class InferenceNet(skorch.NeuralNet):
         collate = partial(dataset.collate, pad_token_id=self.pad_token_id)
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, generator=torch.Generator())
 
-    def _predict(self, dataset, function):
+    def _predict(self, dataset, function, progress=0):
         """A function of the module for every row, in eval mode and without gradients, in the dataset's order."""
         self._set_training(False)
         iterator = self.get_iterator(dataset, training=False)
@@ -139,12 +140,19 @@ class InferenceNet(skorch.NeuralNet):
             return self._compute(function, inputs).cpu().numpy()
 
         # One autocast round all batches: it casts the weights once.
-        with torch.inference_mode(), self._autocast(), QuickOnCpu(), all_tokens(self.module_.bert):
+        with (
+            torch.inference_mode(),
+            self._autocast(),
+            QuickOnCpu(),
+            all_tokens(self.module_.bert),
+            prediction_bar(len(dataset), progress) as bar,
+        ):
             for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
                 batch = np.concatenate(self._in_pieces(compute, inputs, {}))  # (B, ...)
                 if results is None:
                     results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
                 results[rows] = batch
+                bar.update(len(rows))
         return results
 
     def infer(self, x, **fit_params):

@@ -22,6 +22,7 @@ from ._layers import computed_again, frozen_parts, rate_factors
 from ._module import LOSSES
 from ._optim import linear_warmup_decay, param_groups
 from ._probe import merge_copies, sample_rows, solve_head
+from ._progress import training_bar
 from ._validation import BestEpoch
 from ._vocabulary import only_used_tokens
 
@@ -148,7 +149,9 @@ class BertNet(InferenceNet):
         generator = torch.Generator().manual_seed(self.seed + len(self.history))
         return self._loader(dataset, LengthGroupedSampler(dataset.lengths, self.batch_size, generator))
 
-    def partial_fit(self, X, y=None, classes=None, *, validation=None, state_file=None, **fit_params):
+    def partial_fit(
+        self, X, y=None, classes=None, *, validation=None, state_file=None, tasks=None, progress=0, **fit_params
+    ):
         """Train until the last epoch, or until `validation` says that it is enough.
 
         Unlike skorch's, an interrupt is passed on: a half-trained net must not look trained.
@@ -160,6 +163,10 @@ class BertNet(InferenceNet):
         validation : Validation or None
         state_file : StateFile or None
             Where each epoch's state is kept, and an interrupted training taken up.
+        tasks : EpochTasks or None
+            Who is told of each epoch, and may ask to stop.
+        progress : int, default=0
+            Above 0 a bar is shown.
         """
         if not self.initialized_:
             self.initialize()
@@ -177,15 +184,23 @@ class BertNet(InferenceNet):
             self.notify("on_train_begin", X=X, y=y)
             if state_file is not None:
                 state_file.load_into(self)
-            while len(self.history) < self.max_epochs and not self.best_.is_enough(len(self.history)):
-                self.fit_loop(X, y, epochs=1, **fit_params)
-                if state_file is not None:
-                    state_file.save(self)
+            with training_bar(len(X), self.max_epochs, len(self.history), progress) as self.bar_:
+                self._run_epochs(X, state_file, tasks)
             self.best_.restore(self.trained)
             self.notify("on_train_end", X=X, y=y)
         if not all(torch.isfinite(p.sum()) for p in self.module_.parameters()):
             raise self._divergence()
         return self
+
+    def _run_epochs(self, X, state_file, tasks):
+        is_enough = self.best_.is_enough(len(self.history))
+        while len(self.history) < self.max_epochs and not is_enough:
+            if tasks is not None:
+                tasks.begin()
+            self.fit_loop(X, epochs=1)
+            if state_file is not None:
+                state_file.save(self)
+            is_enough = self.best_.is_enough(len(self.history)) or (tasks is not None and tasks.end(self))
 
     def _encode_once(self, dataset):
         return FeatureDataset(self.predict_features(dataset), dataset)
@@ -251,8 +266,15 @@ class BertNet(InferenceNet):
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Stop as soon as the loss is lost; skorch has read it by now, so a GPU need not wait again."""
         super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        self._show(loss=kwargs["loss"], n_rows=len(batch[1]["w"]))
         if not torch.isfinite(kwargs["loss"]):
             raise self._divergence()
+
+    def _show(self, loss, n_rows):
+        if not self.bar_.disable:
+            score = {} if self.best_.latest is None else {"score": f"{self.best_.latest:.3f}"}
+            self.bar_.set_postfix({"loss": f"{loss.item():.3f}"} | score, refresh=False)
+            self.bar_.update(n_rows)
 
     def train_step(self, batch, **fit_params):
         """One update: forward, weighted loss, backward, clipped step, next learning rate."""
@@ -292,5 +314,5 @@ class BertNet(InferenceNet):
         """Keep what prediction needs: the weights once, no gradients, no optimizer, no batch histories."""
         super().strip()
         self.scheduler_ = self.scaler_ = self.criterion_ = None
-        self.frozen_ = self.validation_ = self.best_ = None
+        self.frozen_ = self.validation_ = self.best_ = self.bar_ = None
         return self

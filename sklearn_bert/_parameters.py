@@ -7,6 +7,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._module import POOLINGS
+from ._progress import write_line
 
 _RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
 
@@ -84,6 +85,7 @@ def net_params(estimator):
         "micro_batch_size": estimator.micro_batch_size,
         "gradient_checkpointing": estimator.gradient_checkpointing,
         "n_iter_no_change": estimator.n_iter_no_change if estimator.early_stopping else None,
-        "verbose": estimator.verbose,
+        "verbose": max(0, estimator.verbose - 1),
+        "callbacks__print_log__sink": write_line if estimator.verbose > 1 else print,
         "callbacks__valid_loss": None,
     }

@@ -128,7 +128,9 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         gives the same fitted weights, to the bit, on the same CPU and number of threads; on a GPU,
         sums in another order may change the last bits.
     verbose : int, default=0
-        0 prints nothing; 1 prints a row per epoch.
+        0 prints nothing; 1 shows a bar over all epochs, with loss, validation score and texts per second,
+        then `summary_`, and a bar in predictions of more than two seconds; 2 prints a row per epoch
+        besides.
 
     Attributes
     ----------
@@ -148,6 +150,8 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     best_iter_ : int
         With validation data, the epoch, from 1, whose weights were kept: that of the highest score,
         and among equal ones of the lowest loss.
+    summary_ : str
+        What the fit inferred and did, in one line.
     truncation_ : TruncationReport
         How many rows `max_length` cut, by how many tokens, and the longest row.
     tokenizer_ : transformers tokenizer

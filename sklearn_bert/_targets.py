@@ -13,6 +13,7 @@ A target is fitted on a checked y and its sample weights. It then knows
 ``predict_proba(logits)``  the inverse link, in float64 (classification)
 ``decision_function(...)`` scikit-learn's confidence scores (classification)
 ``score(logits, y, w)``    how well the logits predict y; 1 is perfect
+``outputs``                how many and what logits stand for, in words
 ``loss_params``            further arguments of the loss
 ``fold(weight, bias)``     the last layer, such that its logits are in y's units
 ``kind``                   what a logit stands for: "class", "label" or "output"
@@ -33,6 +34,7 @@ class SingleLabelTarget:
     """One of K >= 2 classes per row: cross entropy inside, softmax on the way back."""
 
     problem_type = "single_label_classification"
+    outputs = property(lambda self: f"{self.num_labels} classes")
     kind = "class"
 
     def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
@@ -111,6 +113,7 @@ class MultiLabelTarget:
     """L >= 2 independent yes/no labels per row: BCE with logits inside, sigmoid on the way back."""
 
     problem_type = "multi_label_classification"
+    outputs = property(lambda self: f"{self.num_labels} labels")
     kind = "label"
 
     def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
@@ -171,6 +174,7 @@ class RegressionTarget:
     """One or K numbers per row: MSE inside, on standardised y unless `scale` is False."""
 
     problem_type = "regression"
+    outputs = property(lambda self: f"{self.num_labels} output{'s' * (self.num_labels > 1)}")
     loss_params = {}
     kind = "output"
 

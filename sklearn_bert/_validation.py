@@ -79,10 +79,12 @@ class BestEpoch:
     def __init__(self, patience):
         self.patience = patience
         self.epoch, self.score, self.loss = 0, -np.inf, np.inf
+        self.latest = None
         self.weights = {}
 
     def update(self, epoch, score, loss, parameters):
         """Take note of an epoch, and of its weights if it is the best so far."""
+        self.latest = score
         if (score, -loss) > (self.score, -self.loss):
             self.epoch, self.score, self.loss = epoch, score, loss
             self.weights = {name: p.detach().to("cpu", copy=True) for name, p in parameters.items()}

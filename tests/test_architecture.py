@@ -27,6 +27,7 @@ LAYERS = (
         "_cpu",
         "_device",
         "_probe",
+        "_progress",
         "_values",
         "_versions",
         "_vocabulary",
