@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import shutil
-import shutil
 import sys
 import warnings
 from functools import partial

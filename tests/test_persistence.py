@@ -245,6 +245,11 @@ def test_a_pickle_holds_the_weights_once_and_no_traces_of_training(minilm, revie
     assert not again.module_.training
 
 
+def test_a_pickle_holds_no_tensors_of_any_device_and_no_training_loop(classifier):
+    data = pickle.dumps(classifier)
+    assert not [name for name in (b"torch.nn", b"torch._utils", b"torch.storage", b"skorch.history") if name in data]
+
+
 def test_gradients_that_a_user_made_are_not_stored(classifier, reviews):
     estimator = copy.deepcopy(classifier)
     inputs = estimator.tokenizer_(reviews[0], padding=True, return_tensors="pt")
