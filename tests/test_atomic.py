@@ -159,6 +159,16 @@ def test_through_a_link_the_folder_behind_it_is_replaced(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the exchange of two folders in one step")
+def test_no_renaming_leaves_the_place_empty(tmp_path, monkeypatch):
+    path = tmp_path / "state"
+    path.mkdir()
+    monkeypatch.setattr(os, "rename", lambda *args: 1 / 0)
+    with whole_folder(path) as draft:
+        (draft / "new").touch()
+    assert [inner.name for inner in path.iterdir()] == ["new"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the exchange of two folders in one step")
 def test_a_process_killed_at_any_moment_leaves_a_whole_folder(tmp_path):
     path = tmp_path / "state"
     path.mkdir()

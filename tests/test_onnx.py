@@ -1,6 +1,7 @@
 """The exported model gives what the estimator gives, without torch."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -127,12 +128,14 @@ def test_the_file_names_its_labels(exported):
 
 def test_exporting_is_silent_and_changes_nothing(tiny_bert, reviews, tmp_path, capfd):
     estimator = BertRegressor(tiny_bert, **QUICK).fit(reviews[0], np.arange(48))
+    level = logging.getLogger("torch.onnx").level
     before, state = estimator.predict(reviews[0]), torch.get_rng_state()
     estimator.export_onnx(tmp_path / "model.onnx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "tokenizer.json"]
     np.testing.assert_array_equal(estimator.predict(reviews[0]), before)
     assert torch.equal(torch.get_rng_state(), state)
     assert capfd.readouterr() == ("", "")
+    assert logging.getLogger("torch.onnx").level == level
 
 
 def test_a_path_that_cannot_be_written_is_an_error(tiny_bert, reviews, tmp_path):

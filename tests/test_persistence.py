@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import joblib
@@ -22,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import sklearn_bert
-from sklearn_bert import BertClassifier, BertRegressor
+from sklearn_bert import BertClassifier, BertRegressor, _checkpoint, _device, _persistence
 from sklearn_bert._folder import STATE
 from sklearn_bert._versions import FORMAT
 from tests.cases import cases, exactly
@@ -195,6 +196,21 @@ def test_the_callers_random_state_is_untouched(classifier, tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_loading_takes_its_turn_with_fits(classifier, tmp_path, monkeypatch):
+    """It changes settings that exist once per process."""
+    classifier.save_pretrained(tmp_path / "model")
+    free = []
+
+    def load_config(folder):
+        with ThreadPoolExecutor(1) as pool:
+            free.append(pool.submit(_device._RANDOM_STATE_LOCK.acquire, blocking=False).result())
+        return _checkpoint.load_config(folder)
+
+    monkeypatch.setattr(_persistence, "load_config", load_config)
+    BertClassifier.from_pretrained(tmp_path / "model")
+    assert free == [False]
+
+
 # In a process that has seen no data, and in which nothing may unpickle, run programs, or write.
 LOAD_ONLY = textwrap.dedent("""
     import json, sys, numpy, torch, sklearn_bert
@@ -243,6 +259,11 @@ def test_a_pickle_holds_the_weights_once_and_no_traces_of_training(minilm, revie
     assert not hasattr(again.net_, "scheduler_")
     assert list(again.net_.history) == []
     assert not again.module_.training
+
+
+def test_a_pickle_holds_no_tensors_of_any_device_and_no_training_loop(classifier):
+    data = pickle.dumps(classifier)
+    assert not [name for name in (b"torch.nn", b"torch._utils", b"torch.storage", b"skorch.history") if name in data]
 
 
 def test_gradients_that_a_user_made_are_not_stored(classifier, reviews):

@@ -62,6 +62,7 @@ def test_the_order_of_texts_and_their_company_do_not_matter(tiny_bert, reviews):
 def test_vectors_are_float32(tiny_bert, reviews, precision):
     vectors = BertVectorizer(tiny_bert, device="cpu", precision=precision).fit_transform(reviews[0])
     assert (vectors.dtype, vectors.shape) == (np.float32, (48, 16))
+    assert BertVectorizer().__sklearn_tags__().transformer_tags.preserves_dtype == []  # whatever X's is
 
 
 def test_the_vectors_have_names_and_come_as_a_frame(tiny_bert, reviews):
