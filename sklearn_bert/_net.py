@@ -296,8 +296,7 @@ class BertNet(InferenceNet):
 
     def _accumulate(self, inputs, targets, n_rows):
         """Add to the gradients what these rows of a batch of `n_rows` give; their part of the batch's loss."""
-        with QuickOnCpu():
-            logits = self.infer(inputs)
+        logits = self.infer(inputs)
         loss = self.get_loss(logits, targets) * (len(targets["w"]) / n_rows)
         self.scaler_.scale(loss).backward()
         return loss.detach()
