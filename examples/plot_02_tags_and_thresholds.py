@@ -4,7 +4,8 @@ Which tags apply, and from which probability on?
 
 A message can have several tags or none, so y is a table of zeros and ones: `BertClassifier` gives each tag a
 probability of its own, and `predict` says yes above one half. One half is right if a false alarm costs as much as a
-miss. For rare tags another threshold may serve better; it must not be chosen on the rows that judge it.
+miss. Another threshold may serve better; it must not be chosen on the rows that judge it, and with a few hundred rows
+the choice is partly chance.
 """
 
 # %%
@@ -63,3 +64,8 @@ scores = pd.DataFrame(
 )
 print(scores.round(2))
 print("macro-F1:", scores.mean().round(3).to_dict())
+
+# %%
+# The two hardly differ on average: the threshold that looks best on some dozens of yeses is not best on the next ones.
+# Where a miss and a false alarm cost the same, one half is hard to beat. Move the threshold where they do not, and
+# read from the curves what it brings.
