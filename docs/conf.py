@@ -65,6 +65,7 @@ sphinx_gallery_conf = {
     "ignore_repr_types": r"matplotlib|sklearn_bert\._curve_display",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # that page would load scripts from another server
     "min_reported_time": 1,
     "plot_gallery": True,
     "reset_modules": ("matplotlib",),

@@ -32,7 +32,7 @@ display
 
 # %%
 # The same as bars, of one message.
-display.plot(row=0)
+bars = display.plot(row=0)
 
 # %%
 # What speaks for another one
