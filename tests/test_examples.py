@@ -34,7 +34,7 @@ def test_an_example_runs_as_a_notebook():
     assert float(re.search(r"accuracy: (\S+)", printed).group(1)) > 0.7
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda path: path.stem)
 def test_every_example_is_a_story_in_cells(path):
     _, blocks = split_code_and_text_blocks(str(path))
     kinds = [kind for kind, _, _ in blocks]
