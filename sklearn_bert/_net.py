@@ -174,9 +174,7 @@ class BertNet(InferenceNet):
             self.initialize_optimizer()  # of the parameters that are trained now
             self.validation_ = validation
             self.best_ = BestEpoch(self.n_iter_no_change)
-            if (
-                self.freeze == "encoder" and self.module_.pooler is None
-            ):  # a new pooler learns, an encoder's own does not
+            if self._reads_once:
                 X = self._encode_once(X)
                 self.validation_ = validation and replace(validation, dataset=self._encode_once(validation.dataset))
             self.notify("on_train_begin", X=X, y=y)
@@ -198,7 +196,13 @@ class BertNet(InferenceNet):
             self.fit_loop(X, epochs=1)
             if state_file is not None:
                 state_file.save(self)
-            is_enough = self.best_.is_enough(len(self.history)) or (tasks is not None and tasks.end(self))
+            wanted = tasks is not None and tasks.end(self)
+            is_enough = wanted or self.best_.is_enough(len(self.history))
+
+    @property
+    def _reads_once(self):
+        """Whether what the head is trained on never changes; a pooler that the encoder lacked is trained too."""
+        return self.freeze == "encoder" and self.module_.pooler is None
 
     def _encode_once(self, dataset):
         return FeatureDataset(self.predict_features(dataset), dataset)
