@@ -4,14 +4,12 @@ Think twice before adding to the base class: a rule about y belongs to the targe
 or training to the net. Text leaves numpy here once, and logits return here once.
 """
 
-import warnings
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import Self
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
@@ -24,14 +22,13 @@ from ._net import BertNet
 from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
 from ._persistence import StorableMixin
 from ._progress import EpochTasks, write_line
-from ._reading import TextReader
+from ._reading import TextReader, warn_if_truncated
 from ._rows import Rows
 from ._text import check_texts
 from ._tokenization import resolve_max_length
 from ._training_state import StateFile
-from ._validation import Validation, holdout_rows
+from ._validation import holdout_rows
 
-_WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 _NOT_OF_THE_RESULT = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 
 
@@ -157,7 +154,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             net, reader = self._new_net(target, len(rows.columns), device, precision, seed, goes_on)
             net.set_params(max_epochs=max_epochs)
             dataset = reader.read(rows.columns, target.encode(rows.y), rows.weights_for(target))
-            validation = None if held_out is None else _validation(held_out, target, reader)
+            validation = None if held_out is None else held_out.to_validation(target, reader)
             report = reader.report(rows.columns, dataset)
             fitted = {
                 "_target": target,
@@ -172,7 +169,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         vars(self).update(fitted)
         self._keep_history(net)
         self.net_ = net.strip()
-        _warn_if_truncated(report)
+        warn_if_truncated(report)
         if self.verbose:
             write_line(self.summary_)
 
@@ -305,27 +302,3 @@ def _unchanged_by_failure(estimator):
         vars(estimator).clear()
         vars(estimator).update(earlier)
         raise
-
-
-def _validation(rows, target, reader):
-    if len(rows.y) < 2:
-        raise ValueError(
-            f"Validation needs at least two rows, but has {len(rows.y)}. Pass more rows, or raise validation_fraction."
-        )
-    targets = {"y": target.encode(rows.y), "w": rows.weights_for(target)}
-    return Validation(
-        reader.read(rows.columns),
-        {name: torch.as_tensor(values) for name, values in targets.items()},
-        partial(target.score, y=rows.y, sample_weight=rows.weights),
-    )
-
-
-def _warn_if_truncated(report):
-    if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
-        warnings.warn(
-            f"{report.n_truncated} of {report.n_rows} rows are longer than max_length={report.max_length} tokens and "
-            f"were cut; the longest text has {report.longest}. Raise max_length if the model can take more (None is "
-            "its own limit), or read all of single texts with long_text='window'. truncation_ has the figures.",
-            UserWarning,
-            stacklevel=5,
-        )

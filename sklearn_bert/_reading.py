@@ -4,6 +4,7 @@ Decided in `fit`, and the same in every prediction.
 """
 
 import sys
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from ._tokenization import (
     truncation_report,
     windows_of,
 )
+
+_WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,15 @@ class TextReader:
     def _as_read(self, columns):
         """The texts of pairs that are read one by one as one column, all first ones, then all second ones."""
         return ((columns[0] + columns[1],), 2) if self.separate else (columns, 1)
+
+
+def warn_if_truncated(report):
+    """Warn whoever called `fit` if more than one row in a hundred was cut."""
+    if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
+        warnings.warn(
+            f"{report.n_truncated} of {report.n_rows} rows are longer than max_length={report.max_length} tokens and "
+            f"were cut; the longest text has {report.longest}. Raise max_length if the model can take more (None is "
+            "its own limit), or read all of single texts with long_text='window'. truncation_ has the figures.",
+            UserWarning,
+            stacklevel=5,
+        )

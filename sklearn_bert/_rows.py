@@ -1,14 +1,17 @@
 """Checked rows of a fit: texts, y and weights side by side, whole or in part.
 
-A leaf, apart from the digest that tells data apart.
+What of them a fit, its validation and its state file need.
 """
 
+from functools import partial
 from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from ._training_state import digest
+from ._validation import Validation
 
 
 class Rows(NamedTuple):
@@ -38,6 +41,19 @@ class Rows(NamedTuple):
         """What the rows weigh in the loss of a target: one on average."""
         weights = target.weigh(self.y, self.weights)
         return weights * (len(weights) / weights.sum())
+
+    def to_validation(self, target, reader):
+        """The rows as what each epoch is judged by."""
+        if len(self.y) < 2:
+            raise ValueError(
+                f"Validation needs at least two rows, but has {len(self.y)}. Pass more rows, or raise validation_fraction."
+            )
+        targets = {"y": target.encode(self.y), "w": self.weights_for(target)}
+        return Validation(
+            reader.read(self.columns),
+            {name: torch.as_tensor(values) for name, values in targets.items()},
+            partial(target.score, y=self.y, sample_weight=self.weights),
+        )
 
     def digests(self):
         """Short texts that tell texts, y and weights apart."""

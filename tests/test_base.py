@@ -378,11 +378,6 @@ def test_nothing_is_printed_and_no_file_is_written(minilm, reviews, capfd, tmp_p
     assert os.listdir(tmp_path) == []
 
 
-def test_verbose_prints_a_row_per_epoch(tiny_bert, reviews, capfd):
-    BertClassifier(tiny_bert, verbose=1, **QUICK).fit(*reviews)
-    assert re.findall(r"^ +(\d+) ", capfd.readouterr().out, re.MULTILINE) == ["1", "2"]
-
-
 def test_a_fitted_estimator_holds_the_weights_once(minilm, reviews):
     estimator = BertClassifier(minilm, max_epochs=1, random_state=0, device="cpu").fit(reviews[0][:8], reviews[1][:8])
     n_bytes = sum(4 * p.numel() for p in estimator.module_.parameters())
