@@ -46,7 +46,8 @@ class Rows(NamedTuple):
         """The rows as what each epoch is judged by."""
         if len(self.y) < 2:
             raise ValueError(
-                f"Validation needs at least two rows, but has {len(self.y)}. Pass more rows, or raise validation_fraction."
+                f"Validation needs at least two rows, but has {len(self.y)}. Pass more rows, or raise "
+                "validation_fraction."
             )
         targets = {"y": target.encode(self.y), "w": self.weights_for(target)}
         return Validation(
