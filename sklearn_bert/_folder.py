@@ -56,7 +56,7 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
         state = {"format": FORMAT, "versions": versions(), **state, "files": files}
         state["sha256"] = _own_digest(state)
         (draft / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        (draft / CARD).write_text(card, encoding="utf-8")
+        (draft / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")  # a label may hold anything
 
 
 def read_state(folder):

@@ -52,9 +52,9 @@ class SingleLabelTarget:
             )
         self.num_labels = len(self.classes)
         self.class_weight = compute_class_weight(class_weight, classes=self.classes, y=y, sample_weight=sample_weight)
-        if (self.class_weight < 0).any() or not self.class_weight.any():
+        if not all(map(_is_weight, self.class_weight)) or not self.class_weight.any():
             raise ValueError(
-                f"Got class_weight={class_weight!r}, expected non-negative weights that are not all zero. "
+                f"Got class_weight={class_weight!r}, expected finite non-negative weights that are not all zero. "
                 "Pass 'balanced' or None for a usual choice."
             )
 
@@ -223,6 +223,10 @@ class RegressionTarget:
         return weight * self.scale[:, None], bias * self.scale + self.mean
 
 
+def _is_weight(value):
+    return 0 <= value < np.inf
+
+
 def _is_half(threshold):
     return np.ndim(threshold) == 0 and threshold == 0.5
 
@@ -247,9 +251,9 @@ def _positive_weight(class_weight, y, sample_weight):
         one_sided = (positive == 0) | (negative == 0)  # nothing to even out
         return np.where(one_sided, 1.0, negative / np.where(one_sided, 1.0, positive))
     unknown = [label for label in class_weight if label not in range(n_labels)]
-    if unknown or any(weight < 0 for weight in class_weight.values()):
+    if unknown or not all(map(_is_weight, class_weight.values())):
         raise ValueError(
-            f"Got class_weight={class_weight!r}, expected non-negative weights of some of the {n_labels} labels, by "
+            f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the {n_labels} labels, by "
             f"their positions from 0 to {n_labels - 1}. Labels left out weigh 1."
         )
     return np.array([class_weight.get(j, 1.0) for j in range(n_labels)], dtype=np.float64)
