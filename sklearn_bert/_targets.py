@@ -28,6 +28,7 @@ from sklearn.metrics import average_precision_score, r2_score
 from sklearn.utils import compute_class_weight
 
 _MAX_NAMED = 5
+_LARGEST = 1e300  # of a number in y
 
 
 class SingleLabelTarget:
@@ -184,8 +185,7 @@ class RegressionTarget:
         self.num_labels = columns.shape[1]
         self.mean, self.scale = np.zeros(self.num_labels), np.ones(self.num_labels)
         if scale:
-            self.mean = np.average(columns, axis=0, weights=sample_weight)
-            self.scale = _spread(columns - self.mean, np.abs(self.mean), sample_weight)
+            self.mean, self.scale = _mean_and_spread(columns, sample_weight)
 
     def encode(self, y):
         """Standardised y, shape (n, K) float64."""
@@ -265,11 +265,18 @@ def _check_n_columns(y, expected):
         raise ValueError(f"y has {n_columns} columns, expected {expected} as in the first fit. Pass the same columns.")
 
 
-def _spread(deviations, size, sample_weight):
-    """Weighted standard deviation of each column, (K,); 1 for a constant one."""
-    largest = np.abs(deviations).max(axis=0)
-    # A constant column deviates by rounding errors only; dividing by these would blow them up.
-    constant = largest <= 10 * np.finfo(np.float64).eps * size
-    unit = np.where(constant, 1.0, largest)  # squares of numbers up to 1 neither overflow nor vanish
-    spread = unit * np.sqrt(np.average((deviations / unit) ** 2, axis=0, weights=sample_weight))
-    return np.where(constant, 1.0, spread)
+def _mean_and_spread(columns, sample_weight):
+    """Weighted mean and standard deviation of each column, (K,) each; a constant one has a spread of 1."""
+    if np.abs(columns).max() > _LARGEST:
+        raise ValueError(
+            f"y holds {columns.flat[np.abs(columns).argmax()]:.3g}, expected numbers between -{_LARGEST:g} and "
+            f"{_LARGEST:g}, so that predictions stay finite. Divide y by a constant."
+        )
+    low = columns.min(axis=0)
+    width = columns.max(axis=0) - low
+    width = np.where(width > 0, width, 1.0)
+    # From 0 to 1: their squares neither overflow nor vanish, and a constant column is exactly 0.
+    places = (columns - low) / width
+    mean = np.average(places, axis=0, weights=sample_weight)
+    spread = width * np.sqrt(np.average((places - mean) ** 2, axis=0, weights=sample_weight))
+    return low + width * mean, np.where(spread > 0, spread, 1.0)

@@ -5,6 +5,8 @@ of generated inputs are those of `docs/reliability.md`.
 """
 
 import copy
+import json
+import shutil
 import warnings
 
 import numpy as np
@@ -12,7 +14,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
@@ -28,6 +30,7 @@ SHARED = {  # the same inputs in every run, and no time limit on a busy machine
     "derandomize": True,
     "database": None,
     "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.explicit, Phase.generate, Phase.shrink],
 }
 
 
@@ -111,7 +114,7 @@ def test_any_pair_has_probabilities_that_do_not_depend_on_company(of_pairs, data
 
 
 @given(data=st.data())
-@settings(max_examples=300, **SHARED)
+@settings(max_examples=200, **SHARED)
 def test_order_batches_padding_copies_and_containers_change_no_prediction(fitted, data):
     X = data.draw(st.lists(texts(), min_size=2, max_size=6))
     order = data.draw(st.permutations(range(len(X))))
@@ -221,9 +224,6 @@ def test_a_class_is_no_collection_though_it_has_a_length(fitted):
 @pytest.fixture(scope="module")
 def bare(tiny_bert, tmp_path_factory):
     """Folder of the tiny BERT with a tokenizer that adds no special tokens."""
-    import json
-    import shutil
-
     folder = tmp_path_factory.mktemp("bare") / "bert"
     shutil.copytree(tiny_bert, folder)
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
@@ -283,7 +283,7 @@ CONTAINERS_2D = {
     "sparse": lambda y: sparse.csr_array(np.array(y)),
 }
 FINITE = st.one_of(
-    st.floats(-1e308, 1e308), st.floats(-10, 10), st.sampled_from([0.0, -0.0, 5e-324, 1e-300, 1e300, 2.0**53])
+    st.floats(-1e300, 1e300), st.floats(-10, 10), st.sampled_from([0.0, -0.0, 5e-324, 1e-300, 1e300, 2.0**53])
 )
 
 
@@ -308,11 +308,11 @@ def fit_or_refuse(estimator, X, y, sample_weight=None):
 def assert_same_values(found, expected):
     if sparse.issparse(found):
         found, expected = found.toarray(), expected.toarray()
-    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    assert list(map(repr, np.asarray(found).flat)) == list(map(repr, np.asarray(expected).flat))
 
 
 @given(data=st.data())
-@settings(max_examples=400, **SHARED)
+@settings(max_examples=250, **SHARED)
 def test_one_label_per_text_gives_classes_or_a_refusal(tiny_bert, data):
     n = data.draw(N_ROWS)
     kind = data.draw(st.sampled_from(sorted(LABELS)))
@@ -327,11 +327,12 @@ def test_one_label_per_text_gives_classes_or_a_refusal(tiny_bert, data):
         assert_probabilities(classifier.predict_proba(X), (4, len(classifier.classes_)))
         assert set(classifier.predict(X).tolist()) <= set(values)
         assert classifier.predict(X).dtype == classifier.classes_.dtype
-        assert classifier.decision_function(X).shape == ((4,) if len(classifier.classes_) == 2 else (4, len(set(values))))
+        n_scores = () if len(classifier.classes_) == 2 else (len(classifier.classes_),)
+        assert classifier.decision_function(X).shape == (4, *n_scores)
 
 
 @given(data=st.data())
-@settings(max_examples=250, **SHARED)
+@settings(max_examples=150, **SHARED)
 def test_several_labels_per_text_give_a_matrix(tiny_bert, data):
     n, n_labels = data.draw(N_ROWS), data.draw(st.integers(2, 4))
     columns = [data.draw(st.one_of(*(st.just([k] * n) for k in (0, 1)), labels(n))) for _ in range(n_labels)]
@@ -349,7 +350,7 @@ def labels(n):
 
 
 @given(data=st.data())
-@settings(max_examples=300, **SHARED)
+@settings(max_examples=200, **SHARED)
 def test_numbers_give_finite_numbers_of_the_same_shape(tiny_bert, data):
     n, n_outputs = data.draw(N_ROWS), data.draw(st.integers(1, 3))
     columns = []
@@ -367,7 +368,7 @@ def test_numbers_give_finite_numbers_of_the_same_shape(tiny_bert, data):
 
 
 @given(data=st.data())
-@settings(max_examples=150, **SHARED)
+@settings(max_examples=120, **SHARED)
 def test_what_is_no_target_is_refused_and_weights_of_any_size_are_not(tiny_bert, data):
     n = 6
     weight = st.sampled_from([0.0, 5e-324, 1e-300, 1.0, 3, 1e300, 1e308, np.inf, np.nan, -1.0])
