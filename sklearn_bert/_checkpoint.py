@@ -210,7 +210,7 @@ def load_encoder(folder, config, dtype=torch.float32):
 
 def _own_config(folder):
     """The encoder's config in a stored estimator whose form transformers does not have; None in other folders."""
-    with suppress(OSError, ValueError, TypeError, KeyError):  # loading the config will say so if it is damaged
+    with suppress(ValueError, TypeError, KeyError):  # loading the config will say so if it is damaged
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder_config"]
 
 
