@@ -257,11 +257,12 @@ class BertNet(InferenceNet):
             self.best_.update(epoch, score, loss, self.trained)
 
     def _divergence(self):
+        step = len(self.history[-1]["batches"])
         return ValueError(
-            f"The training diverged in epoch {len(self.history)}, step {len(self.history[-1]['batches'])}: loss or weights "
-            f"are no longer finite, with learning_rate={self.lr}, head_learning_rate={self.head_learning_rate} and "
-            f"precision={self.precision!r}. Lower the learning rates, raise warmup_fraction, or lower max_grad_norm. If "
-            "it diverges in the first step, look for very large numbers in y and very uneven weights."
+            f"The training diverged in epoch {len(self.history)}, step {step}: loss or weights are no longer finite, "
+            f"with learning_rate={self.lr}, head_learning_rate={self.head_learning_rate} and precision="
+            f"{self.precision!r}. Lower the learning rates, raise warmup_fraction, or lower max_grad_norm. If it "
+            "diverges in the first step, look for very large numbers in y and very uneven weights."
         )
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):

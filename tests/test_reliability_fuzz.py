@@ -68,7 +68,7 @@ def of_pairs(tiny_bert, reviews):
 
 ALPHABETS = {
     "any character": st.characters(exclude_categories=["Cs"]),
-    "Latin, Greek, Cyrillic, Han, Devanagari, Thai": st.sampled_from("abzéßøαΩжЯ漢字語हिन्दीกขค한글"),
+    "Latin, Greek, Cyrillic, Han, Devanagari, Thai": st.sampled_from("abzéßøλΩжЯ漢字語हिन्दीกขค한글"),
     "emoji": st.sampled_from(["😀", "👨\u200d👩\u200d👧", "🏳\ufe0f\u200d🌈", "🇩🇪", "👍🏿"]),
     "right to left": st.sampled_from("שלוםمرحبا\u200f\u202e\u2067\u061c 12"),
     "combining marks": st.sampled_from("eao\u0301\u0308\u0323\u20dd\u0489\u036f"),
@@ -214,7 +214,7 @@ def test_what_is_no_collection_of_texts_is_refused_in_a_sentence(fitted, X):
 
 
 def test_a_class_is_no_collection_though_it_has_a_length(fitted):
-    with pytest.raises(ValueError, match="^X is of type type, not a sequence of texts"):
+    with pytest.raises(ValueError, match=r"^X is of type type, not a sequence of texts"):
         fitted.predict(list)
 
 
@@ -287,22 +287,23 @@ FINITE = st.one_of(
 )
 
 
-def rows_of(n, data, words="the movie was good bad very !".split()):
+def rows_of(n, data):
+    words = "the movie was good bad very !".split()
     return [" ".join(data.draw(st.lists(st.sampled_from(words), max_size=5))) for _ in range(n)]
 
 
 def fit_or_refuse(estimator, X, y, sample_weight=None):
     """The fitted estimator; or None, if y is refused in a sentence and nothing is left of the attempt."""
-    before = copy.deepcopy(y), list(X)
+    before, refusal = copy.deepcopy((X, y)), None
     try:
-        return estimator.fit(X, y, sample_weight)
+        estimator.fit(X, y, sample_weight)
     except ValueError as error:
-        assert str(error).endswith(".")
-        assert not hasattr(estimator, "net_")
-        return None
-    finally:
-        assert list(X) == before[1]
-        assert_same_values(y, before[0])
+        refusal = str(error)
+    assert before[0] == X
+    assert_same_values(y, before[1])
+    assert refusal is None or refusal.endswith(".")
+    assert hasattr(estimator, "net_") == (refusal is None)
+    return None if refusal else estimator
 
 
 def assert_same_values(found, expected):

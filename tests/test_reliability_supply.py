@@ -183,20 +183,24 @@ def as_shards_without_names(folder, mark):
         as_shards_without_names,
     ],
 )
-@pytest.mark.parametrize("load", [BertClassifier, BertRegressor, BertVectorizer, "from_pretrained"])
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda folder: BertClassifier(folder, device="cpu").fit(TEXTS, Y),
+        lambda folder: BertRegressor(folder, device="cpu").fit(TEXTS, Y),
+        lambda folder: BertVectorizer(folder, device="cpu").fit(TEXTS),
+        BertClassifier.from_pretrained,
+    ],
+    ids=["classifier", "regressor", "vectorizer", "from_pretrained"],
+)
 def test_hostile_weights_are_an_error_and_leave_no_trace(folder, tmp_path, plant, load):
     (folder / "model.safetensors").rename(tmp_path / "weights")
     plant(folder, tmp_path / "mark")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["BertForSequenceClassification"]}))
     before = everything(tmp_path)
     with pytest.raises(OSError, match=r"^The (weights in|folder) '.*(model|tokenizer)\.save_pretrained\(folder\)\.$"):
-        if load == "from_pretrained":
-            config = json.loads((folder / "config.json").read_text())
-            config["architectures"] = ["BertForSequenceClassification"]
-            (folder / "config.json").write_text(json.dumps(config))
-            before = everything(tmp_path)
-            BertClassifier.from_pretrained(folder)
-        else:
-            load(str(folder), device="cpu").fit(TEXTS, Y)
+        load(str(folder))
     assert everything(tmp_path) == before
 
 

@@ -253,8 +253,8 @@ def test_a_dict_weighs_labels_by_position_and_leaves_the_others():
 @pytest.mark.parametrize("class_weight", [{4: 2.0}, {"a": 2.0}, {0: -1.0}], ids=str)
 def test_weights_of_no_label_or_below_zero_are_refused(class_weight):
     message = (
-        f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the 4 labels, by their positions "
-        "from 0 to 3. Labels left out weigh 1."
+        f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the 4 labels, by their "
+        "positions from 0 to 3. Labels left out weigh 1."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         MultiLabelTarget(LABELS, np.ones(4), class_weight=class_weight)
