@@ -253,8 +253,8 @@ def _positive_weight(class_weight, y, sample_weight):
     unknown = [label for label in class_weight if label not in range(n_labels)]
     if unknown or not all(map(_is_weight, class_weight.values())):
         raise ValueError(
-            f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the {n_labels} labels, "
-            f"by their positions from 0 to {n_labels - 1}. Labels left out weigh 1."
+            f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the {n_labels} "
+            f"labels, by their positions from 0 to {n_labels - 1}. Labels left out weigh 1."
         )
     return np.array([class_weight.get(j, 1.0) for j in range(n_labels)], dtype=np.float64)
 

@@ -104,7 +104,7 @@ def test_any_text_has_probabilities(by_reading, data):
 
 
 @given(data=st.data())
-@settings(max_examples=150, **SHARED)
+@settings(max_examples=120, **SHARED)
 def test_any_pair_has_probabilities_that_do_not_depend_on_company(of_pairs, data):
     pairs = data.draw(st.lists(st.tuples(texts(20), texts(20)), min_size=1, max_size=5))
     for classifier in of_pairs:
@@ -113,8 +113,9 @@ def test_any_pair_has_probabilities_that_do_not_depend_on_company(of_pairs, data
         np.testing.assert_allclose(classifier.predict_proba(pairs[::-1])[::-1], together, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=200, **SHARED)
+@settings(max_examples=180, **SHARED)
 def test_order_batches_padding_copies_and_containers_change_no_prediction(fitted, data):
     X = data.draw(st.lists(texts(), min_size=2, max_size=6))
     order = data.draw(st.permutations(range(len(X))))
@@ -312,8 +313,9 @@ def assert_same_values(found, expected):
     assert list(map(repr, np.asarray(found).flat)) == list(map(repr, np.asarray(expected).flat))
 
 
+@pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=250, **SHARED)
+@settings(max_examples=160, **SHARED)
 def test_one_label_per_text_gives_classes_or_a_refusal(tiny_bert, data):
     n = data.draw(N_ROWS)
     kind = data.draw(st.sampled_from(sorted(LABELS)))
@@ -332,8 +334,9 @@ def test_one_label_per_text_gives_classes_or_a_refusal(tiny_bert, data):
         assert classifier.decision_function(X).shape == (4, *n_scores)
 
 
+@pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=150, **SHARED)
+@settings(max_examples=100, **SHARED)
 def test_several_labels_per_text_give_a_matrix(tiny_bert, data):
     n, n_labels = data.draw(N_ROWS), data.draw(st.integers(2, 4))
     columns = [data.draw(st.one_of(*(st.just([k] * n) for k in (0, 1)), labels(n))) for _ in range(n_labels)]
@@ -350,8 +353,9 @@ def labels(n):
     return st.lists(st.integers(0, 1), min_size=n, max_size=n)
 
 
+@pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=200, **SHARED)
+@settings(max_examples=160, **SHARED)
 def test_numbers_give_finite_numbers_of_the_same_shape(tiny_bert, data):
     n, n_outputs = data.draw(N_ROWS), data.draw(st.integers(1, 3))
     columns = []
