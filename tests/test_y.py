@@ -170,7 +170,7 @@ def test_large_whole_floats_are_classes():
     assert fit(check_classification_y, [1e20, 1.0, 1e20])[1].classes.tolist() == [1.0, 1e20]
 
 
-class Team(str, enum.Enum):
+class Team(str, enum.Enum):  # noqa: UP042 - the str of a StrEnum would be its value
     RED, BLUE = "red", "blue"
 
 
