@@ -6,11 +6,41 @@ A leaf: it knows paths only.
 import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def refusals_in_words(path):
+    """What the system refuses while `path` is written, as an OSError that names the cure.
+
+    Libraries written in Rust report such refusals by exceptions of their own, with the number in the text.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    OSError
+        Of the subclass that belongs to the system's number.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(found[1]) if found else getattr(error, "errno", None)
+        if number is None:
+            raise
+        raise OSError(
+            number,
+            f"{str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still does. Free some "
+            "space or see to the rights of the folder and try again, or choose another place",
+        ) from error
 
 
 @contextmanager
@@ -30,15 +60,16 @@ def whole_file(path):
     """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
-    draft.touch(exist_ok=False)
-    try:
-        yield draft
-        _sync(draft)
-        os.replace(draft, path)
-        sync_folder(path.parent)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with refusals_in_words(path):
+        draft.touch(exist_ok=False)
+        try:
+            yield draft
+            _sync(draft)
+            os.replace(draft, path)
+            sync_folder(path.parent)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -53,6 +84,7 @@ def whole_folder(path):
     Parameters
     ----------
     path : path
+        Parents that are not there are made.
 
     Yields
     ------
@@ -61,18 +93,20 @@ def whole_folder(path):
     """
     path = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
-    draft.mkdir()
-    if path.is_dir():
-        shutil.copymode(path, draft)  # a private folder stays private
-    try:
-        yield draft
-        for inner in (*draft.rglob("*"), draft):
-            if inner.is_file() or os.name == "posix":
-                _sync(inner)
-        _put_in_place(draft, path)
-        sync_folder(path.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)  # by now the old folder, if there was one and all went well
+    with refusals_in_words(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir()
+        try:
+            if path.is_dir():
+                shutil.copymode(path, draft)  # a private folder stays private
+            yield draft
+            for inner in (*draft.rglob("*"), draft):
+                if inner.is_file() or os.name == "posix":
+                    _sync(inner)
+            _put_in_place(draft, path)
+            sync_folder(path.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)  # by now the old folder, if there was one and all went well
 
 
 def _put_in_place(draft, path):

@@ -153,6 +153,7 @@ def load_tokenizer(folder, config):
             raise
         except Exception as error:  # tokenizers raises bare Exceptions on damaged files
             raise OSError(f"The tokenizer in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
+    tokenizer.chat_template = None  # an encoder does not chat, and several would be files in folders of their own names
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:
         raise ValueError(
@@ -209,7 +210,7 @@ def load_encoder(folder, config, dtype=torch.float32):
 
 def _own_config(folder):
     """The encoder's config in a stored estimator whose form transformers does not have; None in other folders."""
-    with suppress(OSError, ValueError, TypeError, KeyError):  # loading the config will say so if it is damaged
+    with suppress(ValueError, TypeError, KeyError):  # loading the config will say so if it is damaged
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder_config"]
 
 
@@ -279,16 +280,16 @@ def _check_complete(folder, name, cure):
 def _missing_parts(folder):
     parts = {"config.json": ("config.json",), _NO_WEIGHTS: _WEIGHTS, "a tokenizer": _TOKENIZER}
     missing = [part for part, names in parts.items() if not any((folder / name).is_file() for name in names)]
-    return missing + [name for name in _shards(folder) if not (folder / name).is_file()]
+    return missing + [name for name in _shards(folder) if Path(name).name != name or not (folder / name).is_file()]
 
 
 def _shards(folder):
-    """Names of the files over which the weights are spread, if they are."""
+    """Names of the files over which the weights are spread, if they are: beside their index, or as good as absent."""
     weights = next((name for name in _WEIGHTS if (folder / name).is_file()), "")
     if not weights.endswith(".index.json"):
         return []
     with suppress(ValueError, TypeError, KeyError, AttributeError):  # loading the weights will say it is damaged
-        return sorted(set(json.loads((folder / weights).read_text())["weight_map"].values()))
+        return sorted(set(map(str, json.loads((folder / weights).read_text())["weight_map"].values())))
     return []
 
 

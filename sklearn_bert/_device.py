@@ -3,6 +3,7 @@
 A leaf: all that this package asks of the hardware is asked here.
 """
 
+import os
 import threading
 import warnings
 from contextlib import contextmanager
@@ -14,6 +15,26 @@ _CPU_BF16 = ("avx512_bf16", "amx_bf16")
 # torch's random state exists once per process, and dropout takes no generator of its own: fits in
 # several threads must take turns, or they would draw from each other's streams.
 _RANDOM_STATE_LOCK = threading.RLock()
+_process_of_threads = None  # in which torch has computed here with several threads
+
+
+def _new_lock():
+    global _RANDOM_STATE_LOCK
+    _RANDOM_STATE_LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # The thread that holds the lock during a fork does not exist in the child, and would never give it back.
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def forget_lost_threads():
+    """Compute with one thread in a forked process: torch's others do not survive a fork, and would be waited for."""
+    global _process_of_threads
+    if _process_of_threads not in (None, os.getpid()):
+        torch.set_num_threads(1)
+    elif torch.get_num_threads() > 1:
+        _process_of_threads = os.getpid()
 
 
 def resolve_device(device):
@@ -92,6 +113,7 @@ def _has_bfloat16(device):
 @contextmanager
 def seeded(seed, device):
     """Seed torch for one fit on `device`, one fit at a time, and give the caller's random state back."""
+    forget_lost_threads()
     cuda = [device] if device.type == "cuda" else []
     with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
         mps_state = torch.mps.get_rng_state() if device.type == "mps" else None

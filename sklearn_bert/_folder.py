@@ -10,6 +10,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ._atomic import whole_folder
@@ -45,7 +46,6 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
     """
     folder = Path(folder)
     _check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(folder) as draft:
         (draft / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         for name, content in zip(_WEIGHTS, (arrays, head), strict=True):
@@ -56,7 +56,7 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
         state = {"format": FORMAT, "versions": versions(), **state, "files": files}
         state["sha256"] = _own_digest(state)
         (draft / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        (draft / CARD).write_text(card, encoding="utf-8")
+        (draft / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")  # a label may hold anything
 
 
 def read_state(folder):
@@ -79,15 +79,27 @@ def read_state(folder):
     if not isinstance(state.get("files"), dict):
         raise _damaged(folder, STATE, "it lists no files")
     for name, digest in state["files"].items():
-        if _digest(_inside(folder, name)) != digest:
+        if _read(folder, name, _digest) != digest:
             raise _damaged(folder, name, "its content does not have the digest written in " + STATE)
     return state
 
 
-def read_arrays(folder):
+def read_arrays(folder, state):
     """The weights, by name, as they were before saving."""
-    paths = (Path(folder) / name for name in _WEIGHTS)
-    return {name: array for path in paths if path.exists() for name, array in load_file(path).items()}
+    written = (_read(Path(folder), name, load_file) for name in _WEIGHTS if name in state["files"])
+    return {name: array for arrays in written for name, array in arrays.items()}
+
+
+def check_unchanged(folder, state):
+    """Another process may have put another estimator in the place of the one that was being read.
+
+    Raises
+    ------
+    OSError
+        If the folder no longer is the one that `state` was read from, so that its parts may be of two estimators.
+    """
+    if _read_json(Path(folder)).get("sha256") != state["sha256"]:
+        raise OSError(f"{str(folder)!r} was replaced while it was read. Load it again.")
 
 
 def _check_replaceable(folder):
@@ -106,13 +118,23 @@ def _check_replaceable(folder):
 
 
 def _read_json(folder):
+    text = _read(folder, STATE, Path.read_bytes)
     try:
-        state = json.loads(_inside(folder, STATE).read_text(encoding="utf-8"))
+        state = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _damaged(folder, STATE, f"it is no JSON ({error})") from error
     if not isinstance(state, dict):
         raise _damaged(folder, STATE, "it holds no JSON object")
     return state
+
+
+def _read(folder, name, function):
+    """What a function makes of a file that lies in the folder itself, and may vanish at any moment."""
+    path = _inside(folder, name)
+    try:
+        return function(path)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"The file {name!r} in {str(folder)!r} cannot be read ({error}). {_CURE}") from error
 
 
 def _inside(folder, name):

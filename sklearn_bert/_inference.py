@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from ._batching import TokenBudgetSampler, micro_batches
 from ._cpu import QuickOnCpu
-from ._device import seeded
+from ._device import forget_lost_threads, seeded
 from ._memory import is_out_of_memory, release_memory
 from ._module import BertModule
 from ._progress import prediction_bar
@@ -171,6 +171,7 @@ class InferenceNet(skorch.NeuralNet):
 
     def _compute(self, function, inputs):
         """A function of the module, on the device and in the precision asked for; the result in float32 or better."""
+        forget_lost_threads()
         with self._autocast():
             result = function(**to_device(inputs, self.device))
         return result.to(torch.promote_types(result.dtype, torch.float32))

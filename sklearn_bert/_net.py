@@ -259,10 +259,12 @@ class BertNet(InferenceNet):
             self.best_.update(epoch, score, loss, self.trained)
 
     def _divergence(self):
+        step = len(self.history[-1]["batches"])
         return ValueError(
-            f"The training diverged in epoch {len(self.history)}: loss or weights are no longer finite, with "
-            f"learning_rate={self.lr}, head_learning_rate={self.head_learning_rate} and precision={self.precision!r}. "
-            "Lower the learning rates, raise warmup_fraction, or lower max_grad_norm."
+            f"The training diverged in epoch {len(self.history)}, step {step}: loss or weights are no longer finite, "
+            f"with learning_rate={self.lr}, head_learning_rate={self.head_learning_rate} and precision="
+            f"{self.precision!r}. Lower the learning rates, raise warmup_fraction, or lower max_grad_norm. If it "
+            "diverges in the first step, look for very large numbers in y and very uneven weights."
         )
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._card import model_card
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_available, seeded
-from ._folder import read_arrays, read_state, write_folder
+from ._folder import check_unchanged, read_arrays, read_state, write_folder
 from ._huggingface import fold_scale, obstacle, open_foreign, to_config, to_tokenizer
 from ._inference import InferenceNet
 from ._onnx import write_onnx
@@ -248,13 +248,15 @@ class StorableMixin(PicklableMixin):
             )
         config = load_config(folder)
         tokenizer = load_tokenizer(folder, config)
+        arrays = read_arrays(folder, state)
+        check_unchanged(folder, state)
         try:
             estimator = cls(**{name: decode(value) for name, value in state["parameters"].items()})
             vars(estimator).update({name: decode(value, _CLASSES) for name, value in state["attributes"].items()})
             params = {name: decode(value) for name, value in state["net"].items()}
             if estimator._target.num_labels != config.num_labels:
                 raise ValueError(f"{config.num_labels} logits for {estimator._target.num_labels} labels")
-            estimator.net_ = InferenceNet.from_arrays(read_arrays(folder), config, params)
+            estimator.net_ = InferenceNet.from_arrays(arrays, config, params)
             estimator._reader = TextReader(tokenizer, **state["reader"])
         except Exception as error:  # whatever a file can hold that is whole and yet not what this package writes
             raise ValueError(

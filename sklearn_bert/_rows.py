@@ -40,6 +40,9 @@ class Rows(NamedTuple):
     def weights_for(self, target):
         """What the rows weigh in the loss of a target: one on average."""
         weights = target.weigh(self.y, self.weights)
+        if not weights.any():
+            raise ValueError("class_weight leaves no row any weight. Give the classes in y positive ones or pass None.")
+        weights = weights / weights.max()  # so that their sum is finite and no reciprocal overflows
         return weights * (len(weights) / weights.sum())
 
     def to_validation(self, target, reader):

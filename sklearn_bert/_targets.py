@@ -28,6 +28,7 @@ from sklearn.metrics import average_precision_score, r2_score
 from sklearn.utils import compute_class_weight
 
 _MAX_NAMED = 5
+_LARGEST = 1e300  # of a number in y
 
 
 class SingleLabelTarget:
@@ -52,9 +53,9 @@ class SingleLabelTarget:
             )
         self.num_labels = len(self.classes)
         self.class_weight = compute_class_weight(class_weight, classes=self.classes, y=y, sample_weight=sample_weight)
-        if (self.class_weight < 0).any() or not self.class_weight.any():
+        if not all(map(_is_weight, self.class_weight)) or not self.class_weight.any():
             raise ValueError(
-                f"Got class_weight={class_weight!r}, expected non-negative weights that are not all zero. "
+                f"Got class_weight={class_weight!r}, expected finite non-negative weights that are not all zero. "
                 "Pass 'balanced' or None for a usual choice."
             )
 
@@ -184,8 +185,7 @@ class RegressionTarget:
         self.num_labels = columns.shape[1]
         self.mean, self.scale = np.zeros(self.num_labels), np.ones(self.num_labels)
         if scale:
-            self.mean = np.average(columns, axis=0, weights=sample_weight)
-            self.scale = _spread(columns - self.mean, np.abs(self.mean), sample_weight)
+            self.mean, self.scale = _mean_and_spread(columns, sample_weight)
 
     def encode(self, y):
         """Standardised y, shape (n, K) float64."""
@@ -223,6 +223,10 @@ class RegressionTarget:
         return weight * self.scale[:, None], bias * self.scale + self.mean
 
 
+def _is_weight(value):
+    return 0 <= value < np.inf
+
+
 def _is_half(threshold):
     return np.ndim(threshold) == 0 and threshold == 0.5
 
@@ -247,10 +251,10 @@ def _positive_weight(class_weight, y, sample_weight):
         one_sided = (positive == 0) | (negative == 0)  # nothing to even out
         return np.where(one_sided, 1.0, negative / np.where(one_sided, 1.0, positive))
     unknown = [label for label in class_weight if label not in range(n_labels)]
-    if unknown or any(weight < 0 for weight in class_weight.values()):
+    if unknown or not all(map(_is_weight, class_weight.values())):
         raise ValueError(
-            f"Got class_weight={class_weight!r}, expected non-negative weights of some of the {n_labels} labels, by "
-            f"their positions from 0 to {n_labels - 1}. Labels left out weigh 1."
+            f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the {n_labels} "
+            f"labels, by their positions from 0 to {n_labels - 1}. Labels left out weigh 1."
         )
     return np.array([class_weight.get(j, 1.0) for j in range(n_labels)], dtype=np.float64)
 
@@ -261,11 +265,18 @@ def _check_n_columns(y, expected):
         raise ValueError(f"y has {n_columns} columns, expected {expected} as in the first fit. Pass the same columns.")
 
 
-def _spread(deviations, size, sample_weight):
-    """Weighted standard deviation of each column, (K,); 1 for a constant one."""
-    largest = np.abs(deviations).max(axis=0)
-    # A constant column deviates by rounding errors only; dividing by these would blow them up.
-    constant = largest <= 10 * np.finfo(np.float64).eps * size
-    unit = np.where(constant, 1.0, largest)  # squares of numbers up to 1 neither overflow nor vanish
-    spread = unit * np.sqrt(np.average((deviations / unit) ** 2, axis=0, weights=sample_weight))
-    return np.where(constant, 1.0, spread)
+def _mean_and_spread(columns, sample_weight):
+    """Weighted mean and standard deviation of each column, (K,) each; a constant one has a spread of 1."""
+    if np.abs(columns).max() > _LARGEST:
+        raise ValueError(
+            f"y holds {columns.flat[np.abs(columns).argmax()]:.3g}, expected numbers between -{_LARGEST:g} and "
+            f"{_LARGEST:g}, so that predictions stay finite. Divide y by a constant."
+        )
+    low = columns.min(axis=0)
+    width = columns.max(axis=0) - low
+    width = np.where(width > 0, width, 1.0)
+    # From 0 to 1: their squares neither overflow nor vanish, and a constant column is exactly 0.
+    places = (columns - low) / width
+    mean = np.average(places, axis=0, weights=sample_weight)
+    spread = width * np.sqrt(np.average((places - mean) ** 2, axis=0, weights=sample_weight))
+    return low + width * mean, np.where(spread > 0, spread, 1.0)

@@ -47,7 +47,7 @@ def _split_columns(X):
     """One or two 1-D containers."""
     if isinstance(X, (str, bytes)):
         raise ValueError(f"X is one {type(X).__name__}, not a collection of texts. {_EXPECTED} Wrap it in a list: [X].")
-    if isinstance(X, (dict, set, frozenset)) or not hasattr(X, "__len__") or getattr(X, "shape", None) == ():
+    if isinstance(X, (dict, set, frozenset, type)) or not hasattr(X, "__len__") or getattr(X, "shape", None) == ():
         raise ValueError(
             f"X is of type {type(X).__name__}, not a sequence of texts. {_EXPECTED} Collect the texts first, for "
             "example with list(X)."

@@ -116,13 +116,16 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate"):
     Returns
     -------
     tokens : Tokens
+        A row has one token at least: of a text in which the tokenizer sees nothing, neither words nor
+        special tokens, it is the padding token.
     """
     ids, types = [], []
+    nothing = [tokenizer.pad_token_id]
     for start in range(0, len(columns[0]), _CHUNK):
         chunk = tuple(column[start : start + _CHUNK] for column in columns)
         encoded = _encode(tokenizer, chunk, max_length, long_text, return_token_type_ids=True)
-        ids += [np.array(_without_middle(row, max_length), dtype=np.int32) for row in encoded["input_ids"]]
-        types += [np.array(_without_middle(row, max_length), dtype=np.int8) for row in encoded["token_type_ids"]]
+        ids += [np.array(_without_middle(row, max_length) or nothing, dtype=np.int32) for row in encoded["input_ids"]]
+        types += [np.array(_without_middle(row, max_length) or [0], dtype=np.int8) for row in encoded["token_type_ids"]]
     offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     return Tokens(np.concatenate(ids), np.concatenate(types), offsets)
 
@@ -197,8 +200,8 @@ def token_places(tokenizer, columns, max_length, long_text):
     places = []
     for i, spans in enumerate(encoded["offset_mapping"]):
         tokens = zip(encoded.sequence_ids(i), encoded.word_ids(i), spans, strict=True)
-        row = [(-1,) * 4 if text is None else (text, word, *span) for text, word, span in tokens]
-        places.append(np.array(_without_middle(row, max_length), dtype=np.int64).reshape(-1, 4))
+        row = [(-1,) * 4 if text is None else (text, word, *span) for text, word, span in tokens] or [(-1,) * 4]
+        places.append(np.array(_without_middle(row, max_length), dtype=np.int64))
     return places
 
 
@@ -234,7 +237,7 @@ def truncation_report(tokenizer, columns, tokens, max_length, n_texts=1):
     if len(full):
         candidates = ([column[i] for i in full] for column in columns)
         whole = tokenizer(*candidates, truncation=False, return_attention_mask=False, verbose=False)
-        lengths[full] = [len(row) for row in whole["input_ids"]]
+        lengths[full] = np.maximum(lengths[full], [len(row) for row in whole["input_ids"]])
     return TruncationReport(
         n_rows=len(tokens) // n_texts,
         n_truncated=int((lengths > max_length).reshape(n_texts, -1).any(axis=0).sum()),

@@ -7,13 +7,14 @@ and data it is the state, and is of use for these only.
 import json
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ._atomic import whole_file
+from ._atomic import refusals_in_words, whole_file
 
 _NAME = "training_state.safetensors"
 _FORMAT = "sklearn_bert training state 1"
@@ -48,9 +49,11 @@ class StateFile:
     def __init__(self, folder, description):
         self.path = Path(folder) / _NAME
         self.description = description
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for draft in self.path.parent.glob(f".{_NAME}.*.draft"):  # of a process that was killed
-            draft.unlink(missing_ok=True)
+        with refusals_in_words(self.path):  # before the first epoch is spent
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for draft in self.path.parent.glob(f".{_NAME}.*.draft"):  # of a process that was killed
+                draft.unlink(missing_ok=True)
+            TemporaryFile(dir=self.path.parent).close()
 
     def save(self, net):
         """Write the state of a net at the end of an epoch."""

@@ -57,9 +57,9 @@ def check_regression_y(y):
     """
     is_category = any(str(dtype) == "category" for dtype in _column_dtypes(y))
     values = _check_y(y, "BertRegressor")
-    if values.dtype.kind == "O" and all(isinstance(value, (int, float, np.number)) for value in values.flat):
-        values = values.astype(np.float64)
-        _check_finite(values)
+    is_number = values.dtype.kind == "O" and all(isinstance(value, (int, float, np.number)) for value in values.flat)
+    if is_number or values.dtype == np.longdouble:
+        values = _to_float64(values)
     if is_category or values.dtype.kind not in "biuf":
         kind = "category" if is_category else values.dtype
         raise ValueError(
@@ -107,6 +107,17 @@ def _check_y(y, estimator_name):
     return column_or_1d(values, warn=True) if values.ndim == 2 and values.shape[1] == 1 else values
 
 
+def _to_float64(values):
+    """As float64, or an error if a number is too large for it."""
+    with np.errstate(over="ignore"):  # infinite, which is checked
+        try:
+            values = values.astype(np.float64)
+        except OverflowError:  # an int
+            values = np.full(values.shape, np.inf)
+    _check_finite(values)
+    return values
+
+
 def _check_finite(values):
     try:
         assert_all_finite(values, input_name="y")
@@ -134,9 +145,17 @@ def _to_ndarray(y):
 
 
 def _undo_stringification(y, strings):
-    """numpy writes [1, "a", nan] as three str; show the values as they were if not all are str."""
+    """numpy writes [1, "a", nan] as three str; show the values as they were if not all are str.
+
+    Of a subclass, such as an Enum's members, it writes what `str` gives, cut to the length of the value.
+    """
     objects = np.array(y, dtype=object)
-    return strings if all(isinstance(value, str) for value in objects.flat) else objects
+    kinds = set(map(type, objects.flat))
+    if not all(issubclass(kind, str) for kind in kinds):
+        return objects
+    if kinds <= {str, np.str_}:
+        return strings
+    return np.array([str.__str__(value) for value in objects.flat]).reshape(objects.shape)
 
 
 def _column_dtypes(y):

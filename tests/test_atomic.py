@@ -1,6 +1,8 @@
 """A file or folder is the old one or the new one, whatever happens while it is written."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -192,3 +194,34 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_folder(tmp_path):
         assert len(texts) == 5
         assert len(set(texts)) == 1
         assert len(texts[0]) == 1000
+
+
+# -- refusals -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+        (PermissionError(errno.EACCES, "Permission denied"), PermissionError),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), OSError),
+    ],
+    ids=["full", "forbidden", "full, from Rust"],
+)
+def test_a_refusal_of_the_system_names_path_and_cure(tmp_path, whole, error, kind):
+    path = tmp_path / "state"
+    number = getattr(error, "errno", None) or errno.ENOSPC
+    message = (
+        f"[Errno {number}] {str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still "
+        "does. Free some space or see to the rights of the folder and try again, or choose another place"
+    )
+    with pytest.raises(kind, match=f"^{re.escape(message)}$"), whole(path):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_other_errors_are_passed_on(tmp_path, whole):
+    with pytest.raises(OSError, match=r"^a sentence of its own$"), whole(tmp_path / "state"):
+        raise OSError("a sentence of its own")

@@ -48,7 +48,7 @@ FILES = (STATE, "config.json", "model.safetensors", "tokenizer.json", "tokenizer
 def test_what_was_written_is_read(whole, parts):
     state = read_state(whole)
     assert (state["estimator"], state["numbers"]) == ("BertClassifier", [1, 2.5])
-    arrays = read_arrays(whole)
+    arrays = read_arrays(whole, state)
     assert {name: array.dtype for name, array in arrays.items()} == {"a": np.float64, "b": np.float32}
     np.testing.assert_array_equal(arrays["a"], parts["arrays"]["a"])
     assert sorted(path.name for path in whole.iterdir()) == sorted((*FILES, "README.md"))
@@ -57,7 +57,8 @@ def test_what_was_written_is_read(whole, parts):
 def test_the_head_as_it_is_stands_before_the_one_for_others(parts, tmp_path):
     head = {"a": np.arange(3.0) / 3}
     write_folder(tmp_path / "model", **parts | {"head": head})
-    np.testing.assert_array_equal(read_arrays(tmp_path / "model")["a"], head["a"])
+    state = read_state(tmp_path / "model")
+    np.testing.assert_array_equal(read_arrays(tmp_path / "model", state)["a"], head["a"])
 
 
 def test_the_card_may_be_edited(folder):

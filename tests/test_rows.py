@@ -5,6 +5,7 @@ import pytest
 
 from sklearn_bert._rows import Rows
 from sklearn_bert._targets import SingleLabelTarget
+from tests.cases import exactly
 
 ROWS = Rows((["a", "b", "c"], ["d", "e", "f"]), np.array([0, 1, 1]), np.array([1.0, 2.0, 3.0]), SingleLabelTarget)
 
@@ -37,3 +38,18 @@ def test_weights_are_one_on_average_and_hold_the_class_weights():
 def test_digests_differ_where_the_data_do(changed, names):
     before, after = ROWS.digests(), changed.digests()
     assert {name for name in before if before[name] != after[name]} == names
+
+
+@pytest.mark.parametrize("class_weight", [{0: 1e308, 1: 1e308}, {0: 1e-320, 1: 1e-320}, {0: 0.0, 1: 1e-320}])
+def test_class_weights_of_any_size_have_a_mean_of_one_over_the_rows(class_weight):
+    rows = Rows((["a"] * 4,), np.array([0, 1, 1, 0]), np.ones(4), SingleLabelTarget)
+    weights = rows.weights_for(SingleLabelTarget(rows.y, rows.weights, class_weight))
+    assert weights.mean() == pytest.approx(1)
+
+
+def test_class_weights_that_leave_no_row_any_weight_are_refused():
+    rows = Rows((["a"] * 2,), np.array([0, 0]), np.ones(2), SingleLabelTarget)
+    target = SingleLabelTarget(rows.y, rows.weights, {0: 0, 1: 1}, classes=[0, 1])
+    message = "class_weight leaves no row any weight. Give the classes in y positive ones or pass None."
+    with pytest.raises(ValueError, match=exactly(message)):
+        rows.weights_for(target)

@@ -253,8 +253,8 @@ def test_a_dict_weighs_labels_by_position_and_leaves_the_others():
 @pytest.mark.parametrize("class_weight", [{4: 2.0}, {"a": 2.0}, {0: -1.0}], ids=str)
 def test_weights_of_no_label_or_below_zero_are_refused(class_weight):
     message = (
-        f"Got class_weight={class_weight!r}, expected non-negative weights of some of the 4 labels, by their positions "
-        "from 0 to 3. Labels left out weigh 1."
+        f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the 4 labels, by their "
+        "positions from 0 to 3. Labels left out weigh 1."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         MultiLabelTarget(LABELS, np.ones(4), class_weight=class_weight)
@@ -438,9 +438,42 @@ def test_targets_need_no_torch():
     assert {name.partition(".")[0] for name in names}.isdisjoint({"torch", "transformers", "skorch"})
 
 
-@pytest.mark.parametrize("size", [1e-200, 1e200, 1e306])
+@pytest.mark.parametrize("size", [1e-200, 1e200, 1e299])
 def test_numbers_near_the_limits_of_float64_are_standardised(size):
     y, target = fit(check_regression_y, [size, 3 * size])
     encoded = target.encode(y)
     np.testing.assert_allclose(encoded.ravel(), [-1, 1])
     np.testing.assert_allclose(target.predict(encoded), [size, 3 * size])
+
+
+@pytest.mark.parametrize("n", [3, 10, 1000])
+@pytest.mark.parametrize("constant", [6.441148769597133e68, -1e300, 5e-324])
+def test_a_constant_of_any_size_is_exactly_the_mean(constant, n):
+    y, target = fit(check_regression_y, np.full(n, constant))
+    np.testing.assert_array_equal(target.encode(y), 0)
+    np.testing.assert_array_equal(target.predict(np.zeros((1, 1))), constant)
+
+
+def test_the_smallest_differences_that_there_are_do_no_harm():
+    for y in ([5e-324] * 7 + [0.0], [1.0, np.nextafter(1.0, 2.0)] * 4):
+        y, target = fit(check_regression_y, y)
+        assert np.isfinite(target.encode(y)).all()
+        np.testing.assert_allclose(target.predict(target.encode(y)), y, rtol=1e-15, atol=1e-323)
+
+
+@pytest.mark.parametrize("y", [[1.1e300, 0.0], [[0.0, 1.0], [2.0, -1.7e308]]])
+def test_numbers_whose_predictions_could_not_be_finite_are_refused(y):
+    largest = "1.1e+300" if np.ndim(y) == 1 else "-1.7e+308"
+    message = (
+        f"y holds {largest}, expected numbers between -1e+300 and 1e+300, so that predictions stay finite. "
+        "Divide y by a constant."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        fit(check_regression_y, y)
+
+
+@pytest.mark.parametrize("weight", [np.inf, np.nan, -1.0])
+def test_weights_that_are_no_numbers_are_refused(weight):
+    for y in ([0, 1], MATRIX):
+        with pytest.raises(ValueError, match="expected finite non-negative weights"):
+            fit(check_classification_y, y, class_weight={0: weight, 1: 1.0})

@@ -1,5 +1,6 @@
 """y decides: which containers and values are targets, and of which kind."""
 
+import enum
 import re
 
 import numpy as np
@@ -167,3 +168,26 @@ def test_categories_of_numbers_are_no_numbers(y):
 
 def test_large_whole_floats_are_classes():
     assert fit(check_classification_y, [1e20, 1.0, 1e20])[1].classes.tolist() == [1.0, 1e20]
+
+
+class Team(str, enum.Enum):  # noqa: UP042 - the str of a StrEnum would be its value
+    RED, BLUE = "red", "blue"
+
+
+def test_members_of_an_enum_of_str_are_the_str_that_they_are():
+    """numpy writes their names, cut to the length of the values."""
+    values, target = fit(check_classification_y, [Team.RED, Team.BLUE, "red"])
+    assert values.tolist() == ["red", "blue", "red"]
+    assert target.classes.tolist() == ["blue", "red"]
+
+
+@pytest.mark.parametrize("y", [[10**400, 0], np.array([np.longdouble("1e400"), 0])], ids=["an int", "a long double"])
+def test_numbers_that_float64_cannot_hold_are_refused(y):
+    if isinstance(y, np.ndarray) and np.finfo(y.dtype).max <= np.finfo(float).max:
+        pytest.skip("long doubles are float64 here")
+    message = (
+        "Input y contains infinity or a value too large for dtype('float64'). Expected a finite value in every row; "
+        "drop the rows without one."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_regression_y(y)
