@@ -158,7 +158,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         target = self._earlier_target(rows) if goes_on else self._new_target(rows, classes)
         with seeded(seed, device):
             net, reader = self._new_net(target, len(rows.columns), device, precision, seed, goes_on)
-            net.set_params(max_epochs=max_epochs, verbose=net.verbose if together.is_first else 0)
+            net.set_params(max_epochs=max_epochs)
             dataset = reader.read(rows.columns, target.encode(rows.y), rows.weights_for(target))
             validation = None if held_out is None else _validation(held_out, target, reader)
             report = reader.report(rows.columns, dataset)
@@ -201,7 +201,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             module__siamese=separate,
             lr=learning_rate,
             device=device,
-            **net_params(self),
+            **net_params(self, self.verbose if processes(device).is_first else 0),
         )
         return net, reader
 
