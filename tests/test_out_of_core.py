@@ -33,7 +33,7 @@ def dask_partitions(files):
     import dask.dataframe as dd
 
     with dask.config.set(scheduler="synchronous"):
-        for part in dd.read_csv(files[1], blocksize=2000).partitions:
+        for part in dd.read_csv(files[1], blocksize=1500).partitions:
             yield part.compute()
 
 
@@ -55,13 +55,13 @@ def test_chunks_are_predicted_as_the_whole_is(source, files, fitted):
 
 @pytest.mark.parametrize("source", **cases(SOURCES))
 def test_a_training_goes_through_the_chunks(source, files, tiny_bert):
-    classifier = BertClassifier(tiny_bert, **EXACT)
+    classifier, expected = BertClassifier(tiny_bert, **EXACT), BertClassifier(tiny_bert, **EXACT)
     chunks = list(source(files))
     for chunk in chunks:
         classifier.partial_fit(chunk["text"], chunk["good"], classes=[False, True])
-    assert classifier.n_iter_ == len(classifier.loss_curve_) == len(chunks)
-    rows = pd.read_parquet(files[0])
-    assert classifier.score(rows["text"], rows["good"]) > 0.8
+        expected.partial_fit(list(chunk["text"]), list(chunk["good"]), classes=[False, True])
+    assert classifier.n_iter_ == len(chunks)
+    assert classifier.loss_curve_ == expected.loss_curve_
 
 
 def test_a_file_is_predicted_into_a_file_in_its_order(files, fitted, tmp_path, capsys):
