@@ -184,8 +184,8 @@ def test_a_killed_process_ends_the_other_and_the_fit_goes_on_in_any_number(tiny_
         victim.communicate()
     assert survivor.returncode == 1
     assert re.search(
-        r"^(\[rank0\]: )?RuntimeError: Another process of this run does not answer any more \(.+\)\. Look at what it printed last, "
-        r"then start all of them again; with checkpoint_dir a fit goes on after its last whole epoch\.$",
+        r"^(\[rank0\]: )?RuntimeError: Another process of this run does not answer any more \(.+\)\. Look at what it "
+        r"printed last, then start all of them again; with checkpoint_dir a fit goes on after its last whole epoch\.$",
         errors,
         re.MULTILINE,
     )
