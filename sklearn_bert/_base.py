@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ._attribution import ExplainMixin
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
+from ._distributed import processes
 from ._net import BertNet
 from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
 from ._persistence import StorableMixin
@@ -142,7 +143,9 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        state_file = None
+        together = processes(device)
+        together.check_same(lambda: self._description(rows, held_out, precision))
+        seed, state_file = together.gather(seed)[0], None
         if checkpoint_dir is not None:
             state_file = self._state_file(rows, held_out, goes_on, device, precision)
             seed = state_file.agree_on_seed(seed, fixed=self.random_state is not None)
@@ -170,7 +173,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         self._keep_history(net)
         self.net_ = net.strip()
         warn_if_truncated(report)
-        if self.verbose:
+        if self.verbose and together.is_first:
             write_line(self.summary_)
 
     def _new_net(self, target, n_columns, device, precision, seed, goes_on):
@@ -195,7 +198,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             module__siamese=separate,
             lr=learning_rate,
             device=device,
-            **net_params(self),
+            **net_params(self, self.verbose if processes(device).is_first else 0),
         )
         return net, reader
 
@@ -279,11 +282,15 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
                 "warm_start=True goes on from the fitted weights, checkpoint_dir from those in the folder. Pass only "
                 "one of them."
             )
+        return StateFile(self.checkpoint_dir, {"device": str(device)} | self._description(rows, held_out, precision))
+
+    def _description(self, rows, held_out, precision):
+        """What a training is of."""
         params = {k: str(v) for k, v in self.get_params(deep=False).items() if k not in _NOT_OF_THE_RESULT}
-        description = {"device": str(device), "precision": precision} | params | rows.digests()
+        description = {"precision": precision} | params | rows.digests()
         if held_out is not None:
             description["validation"] = " ".join(held_out.digests().values())
-        return StateFile(self.checkpoint_dir, description)
+        return description
 
     def _logits(self, X):
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""

@@ -69,6 +69,12 @@ class EncodedDataset(Dataset):
         stop = int(self.n_windows[: i + 1].sum())
         return range(stop - int(self.n_windows[i]), stop)
 
+    def digest(self):
+        """A short text that tells datasets of other tokens apart."""
+        digest = blake2b(self.tokens.offsets.tobytes(), digest_size=16)
+        digest.update(self.tokens.input_ids.tobytes())
+        return digest.hexdigest()
+
     def row_keys(self):
         """A digest of each row's tokens and y: equal for copies, whatever their weights."""
         return [self._digest(*self[i]) for i in range(len(self))]
@@ -105,7 +111,7 @@ class FeatureDataset(Dataset):
     def __init__(self, features, source):
         self.features = torch.from_numpy(features)
         self.targets = {name: torch.as_tensor(values) for name, values in source.targets.items()}
-        self.row_keys, self.average_windows = source.row_keys, source.average_windows
+        self.row_keys, self.average_windows, self.digest = source.row_keys, source.average_windows, source.digest
 
     def __len__(self):
         return len(self.features)
@@ -168,19 +174,21 @@ class TokenBudgetSampler(Sampler):
     lengths : ndarray of shape (n,)
     max_tokens : int
         Most tokens of a batch, padding included.
+    part : slice, default=slice(None)
+        Which of the rows, from the longest to the shortest, are to come.
 
     Attributes
     ----------
-    order : ndarray of shape (n,)
+    order : ndarray of shape (n_part,)
         The rows in the order in which the batches hold them.
     """
 
-    def __init__(self, lengths, max_tokens):
-        self.order = np.argsort(-lengths, kind="stable")
+    def __init__(self, lengths, max_tokens, part=slice(None)):
+        self.order = np.argsort(-lengths, kind="stable")[part]
         self._bounds = [0]
-        while self._bounds[-1] < len(lengths):
+        while self._bounds[-1] < len(self.order):
             longest = lengths[self.order[self._bounds[-1]]]
-            self._bounds.append(min(self._bounds[-1] + max(1, max_tokens // longest), len(lengths)))
+            self._bounds.append(min(self._bounds[-1] + max(1, max_tokens // longest), len(self.order)))
 
     def __len__(self):
         return len(self._bounds) - 1

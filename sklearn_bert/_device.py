@@ -110,6 +110,16 @@ def _has_bfloat16(device):
     return False
 
 
+def seed_torch(seed, device):
+    """Seed what draws on `device`; torch.manual_seed would reseed all of the caller's devices."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 @contextmanager
 def seeded(seed, device):
     """Seed torch for one fit on `device`, one fit at a time, and give the caller's random state back."""
@@ -117,13 +127,7 @@ def seeded(seed, device):
     cuda = [device] if device.type == "cuda" else []
     with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
         mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
-        # torch.manual_seed would reseed all of the caller's devices, not only the one used.
-        torch.default_generator.manual_seed(seed)
-        for used in cuda:
-            with torch.cuda.device(used):
-                torch.cuda.manual_seed(seed)
-        if mps_state is not None:
-            torch.mps.manual_seed(seed)
+        seed_torch(seed, device)
         try:
             yield
         finally:

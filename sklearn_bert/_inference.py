@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from ._batching import TokenBudgetSampler, micro_batches
 from ._cpu import QuickOnCpu
 from ._device import forget_lost_threads, seeded
+from ._distributed import processes
 from ._memory import is_out_of_memory, release_memory
 from ._module import BertModule
 from ._progress import prediction_bar
@@ -94,6 +95,11 @@ class InferenceNet(skorch.NeuralNet):
     def _build_module(self):
         return BertModule(self.config, **self.get_params_for("module"))
 
+    @property
+    def processes(self):
+        """The processes that train and predict as one, and which of them this one is."""
+        return processes(self.device)
+
     def _forget_memory(self):
         """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
         self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
@@ -125,7 +131,7 @@ class InferenceNet(skorch.NeuralNet):
     def get_iterator(self, dataset, training=False):
         """Batches of rows of similar lengths, the longest first."""
         max_tokens = min(self.batch_size * self.max_length, self.max_tokens_)
-        return self._loader(dataset, TokenBudgetSampler(dataset.lengths, max_tokens))
+        return self._loader(dataset, TokenBudgetSampler(dataset.lengths, max_tokens, self.processes.turns))
 
     def _loader(self, dataset, sampler):
         # A generator of its own: the loader would draw a seed from the caller's random state.
@@ -136,7 +142,7 @@ class InferenceNet(skorch.NeuralNet):
         """A function of the module for every row, in eval mode and without gradients, in the dataset's order."""
         self._set_training(False)
         iterator = self.get_iterator(dataset, training=False)
-        results = None
+        mine, results = iterator.batch_sampler.order, None
 
         def compute(inputs, _):
             return self._compute(function, inputs).cpu().numpy()
@@ -147,7 +153,7 @@ class InferenceNet(skorch.NeuralNet):
             self._autocast(),
             QuickOnCpu(),
             all_tokens(self.module_.bert),
-            prediction_bar(len(dataset), progress) as bar,
+            prediction_bar(len(mine), self.processes.is_first and progress) as bar,
         ):
             for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
                 batch = np.concatenate(self._in_pieces(compute, inputs, {}))  # (B, ...)
@@ -155,7 +161,7 @@ class InferenceNet(skorch.NeuralNet):
                     results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
                 results[rows] = batch
                 bar.update(len(rows))
-        return results
+        return self.processes.gather_rows(results, mine, dataset)
 
     def infer(self, x, **fit_params):
         """A batch of inputs to (B, num_labels) logits, in float32 or better."""
@@ -191,7 +197,7 @@ class InferenceNet(skorch.NeuralNet):
             If a single row is too much.
         """
         if "features" in inputs:  # a handful of numbers a row
-            return [compute(inputs, targets)]
+            return [compute(inputs, targets)] if len(inputs["features"]) else []
         n_texts = 2 if self.module_.siamese else 1
         while True:
             pieces = list(micro_batches(inputs, targets, self.max_tokens_, n_texts, max_rows))

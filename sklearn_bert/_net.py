@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ._batching import FeatureDataset, LengthGroupedSampler
 from ._checkpoint import load_encoder
 from ._cpu import QuickOnCpu
+from ._device import seed_torch
 from ._inference import InferenceNet
 from ._layers import computed_again, frozen_parts, rate_factors
 from ._module import LOSSES
@@ -180,9 +181,13 @@ class BertNet(InferenceNet):
             self.notify("on_train_begin", X=X, y=y)
             if state_file is not None:
                 state_file.load_into(self)
-            with training_bar(len(X), self.max_epochs, len(self.history), progress) as self.bar_:
+            self.processes.check_same(lambda: {"the epoch in checkpoint_dir": len(self.history)})
+            self.processes.agree_on_weights(self.module_)
+            shown = self.processes.is_first and progress
+            with training_bar(len(X), self.max_epochs, len(self.history), shown) as self.bar_:
                 self._run_epochs(X, state_file, tasks)
             self.best_.restore(self.trained)
+            self.processes.agree_on_weights(self.module_)
             self.notify("on_train_end", X=X, y=y)
         if not all(torch.isfinite(p.sum()) for p in self.module_.parameters()):
             raise self._divergence()
@@ -194,10 +199,11 @@ class BertNet(InferenceNet):
             if tasks is not None:
                 tasks.begin()
             self.fit_loop(X, epochs=1)
-            if state_file is not None:
+            if state_file is not None and self.processes.is_first:
                 state_file.save(self)
             wanted = tasks is not None and tasks.end(self)
-            is_enough = wanted or self.best_.is_enough(len(self.history))
+            # A callback may ask one process only to stop.
+            is_enough = any(self.processes.gather(wanted or self.best_.is_enough(len(self.history))))
 
     @property
     def _reads_once(self):
@@ -242,6 +248,9 @@ class BertNet(InferenceNet):
     def on_epoch_begin(self, net, **kwargs):
         """Dropout is on, but in frozen parts."""
         super().on_epoch_begin(net, **kwargs)
+        stream = self.processes.stream(self.seed, len(self.history))
+        if stream is not None:
+            seed_torch(stream, torch.device(self.device))
         self._set_training(True)
         for part in self.frozen_:
             part.eval()
@@ -285,10 +294,12 @@ class BertNet(InferenceNet):
         inputs, targets = batch
         self.optimizer_.zero_grad(set_to_none=True)
         accumulate = partial(self._accumulate, n_rows=len(targets["w"]))
-        loss = sum(self._in_pieces(accumulate, inputs, targets, max_rows=self.micro_batch_size))
+        share = self.processes.share(inputs, targets)
+        loss = sum(self._in_pieces(accumulate, *share, max_rows=self.micro_batch_size))
+        trained = [p for group in self.optimizer_.param_groups for p in group["params"]]
+        loss = self.processes.sum_gradients(trained, loss)
         self.scaler_.unscale_(self.optimizer_)
         if self.max_grad_norm is not None:
-            trained = [p for group in self.optimizer_.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch, training=True)
         scale = self.scaler_.get_scale()

@@ -69,8 +69,8 @@ def resolve_recipe(estimator, config, n_columns):
     )
 
 
-def net_params(estimator):
-    """The constructor's parameters that the net takes as they are."""
+def net_params(estimator, verbose):
+    """The constructor's parameters that the net takes as they are, and how much it shows."""
     return {
         "head_init": estimator.head_init,
         "module__hidden_layer_sizes": tuple(estimator.hidden_layer_sizes),
@@ -85,7 +85,7 @@ def net_params(estimator):
         "micro_batch_size": estimator.micro_batch_size,
         "gradient_checkpointing": estimator.gradient_checkpointing,
         "n_iter_no_change": estimator.n_iter_no_change if estimator.early_stopping else None,
-        "verbose": max(0, estimator.verbose - 1),
-        "callbacks__print_log__sink": write_line if estimator.verbose > 1 else print,
+        "verbose": max(0, verbose - 1),
+        "callbacks__print_log__sink": write_line if verbose > 1 else print,
         "callbacks__valid_loss": None,
     }

@@ -26,6 +26,7 @@ LAYERS = (
         "_optim",
         "_cpu",
         "_device",
+        "_distributed",
         "_probe",
         "_progress",
         "_values",
