@@ -297,7 +297,7 @@ def test_a_first_fit_that_fails_leaves_the_estimator_unfitted(tiny_bert, reviews
 def test_a_training_that_diverges_is_an_error_and_leaves_nothing_fitted(estimator, tiny_bert, reviews):
     y = reviews[1] if estimator is BertClassifier else [float(label == "good") for label in reviews[1]]
     diverging = estimator(tiny_bert, **QUICK | {"learning_rate": 1e30})
-    with pytest.raises(ValueError, match=r"The training diverged in epoch 1, step 1: .* Lower the learning rates"):
+    with pytest.raises(ValueError, match=r"The training diverged in epoch 1, step \d: .* Lower the learning rates"):
         diverging.fit(reviews[0], y)
     assert not hasattr(diverging, "net_")
     assert not hasattr(diverging, "module_")
