@@ -51,7 +51,14 @@ autodoc_default_options = {
     "inherited-members": "BaseEstimator,Module,object",
 }
 numpydoc_show_class_members = False  # autodoc lists them, with their whole text
-_OF_SCIKIT_LEARN = ("accuracy_score", "meta-estimator", "metadata_routing", "r2_score")  # in inherited docstrings
+_OF_SCIKIT_LEARN = (  # in inherited docstrings
+    "accuracy_score",
+    "df_output_transform",
+    "meta-estimator",
+    "metadata_routing",
+    "r2_score",
+    "sphx_glr_auto_examples_miscellaneous_plot_set_output.py",
+)
 
 # -- examples ----------------------------------------------------------------------------------------
 
@@ -59,6 +66,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
+    "ignore_pattern": r"serve_",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_", "__repr__"),
