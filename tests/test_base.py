@@ -567,7 +567,9 @@ def test_an_interrupt_ends_a_grid_search(tiny_bert, reviews, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
-def test_ctrl_c_leaves_the_estimator_unfitted_or_as_it_was(tiny_bert, reviews):
+def test_ctrl_c_leaves_the_estimator_unfitted_or_as_it_was(tiny_bert, reviews, request):
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, usual))
     estimator = BertClassifier(tiny_bert, **QUICK | {"max_epochs": 100_000})
     for fitted in (False, True):
         if fitted:

