@@ -147,7 +147,7 @@ def test_class_weights_multiply_the_sample_weights(classifier):
 
 @pytest.mark.parametrize("class_weight", [{0: -1.0}, {0: 0, 1: 0}], ids=str)
 def test_class_weights_without_sense_are_an_error(classifier, class_weight):
-    with pytest.raises(ValueError, match=re.escape(f"Got class_weight={class_weight!r}, expected non-negative")):
+    with pytest.raises(ValueError, match=re.escape(f"Got class_weight={class_weight!r}, expected finite non-negative")):
         classifier.set_params(class_weight=class_weight).fit(TEXTS, TWO)
 
 
