@@ -1,15 +1,18 @@
 """What the tests of several processes do in each of them, and how they are started on this machine."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
+_ABORTED_AT_EXIT = "terminate called without an active exception"
 EXACT = {
     "max_epochs": 2,
     "learning_rate": 1e-2,
@@ -24,9 +27,7 @@ EXACT = {
 
 def start(n, *arguments, **options):
     """`n` processes that run this module with the arguments, set up as a launcher would."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     shared = os.environ | {
         "PYTHONPATH": str(ROOT),
         "WORLD_SIZE": str(n),
@@ -50,8 +51,18 @@ def finish(processes, timeout=240):
         for process in processes:
             process.kill()
     for process, (_, errors) in zip(processes, printed, strict=True):
-        assert process.returncode == 0, errors
+        # Once in a hundred times torch aborts when a process that has done all its work exits.
+        assert process.returncode == 0 or errors.strip() == _ABORTED_AT_EXIT, errors
     return printed
+
+
+def _free_port():
+    """One below those that the system hands out by itself, so that nobody gets it before the processes do."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def reviews():
