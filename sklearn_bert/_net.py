@@ -114,8 +114,7 @@ class BertNet(InferenceNet):
         return self
 
     def _build_module(self):
-        dtype = torch.float64 if self.precision == "float64" else torch.float32
-        encoder = load_encoder(self.folder, self.config, dtype)
+        encoder = load_encoder(self.folder, self.config, self.config.dtype)
         return self.module(self.config, encoder=encoder, **self.get_params_for("module"))
 
     def initialize_criterion(self):

@@ -13,14 +13,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._batching import EncodedDataset
 from ._checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
 from ._inference import InferenceNet
 from ._module import POOLINGS, BertModule
 from ._persistence import PicklableMixin
+from ._reading import TextReader
 from ._text import check_texts
-from ._tokenization import resolve_max_length, tokenize
+from ._tokenization import resolve_max_length
 
 
 class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -55,7 +55,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
     Attributes
     ----------
     tokenizer_ : transformers tokenizer
-    net_ : BertNet
+    net_ : InferenceNet
         The skorch net around the encoder.
     n_features_in_ : int
         Number of text columns, 1, if `X` was a DataFrame or 2-D array.
@@ -152,11 +152,11 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         precision = resolve_precision(self.precision, device)
         with seeded(0, device):
             if isinstance(self.model, (str, PathLike)):
-                net, tokenizer, limit = self._load(precision)
+                net, tokenizer = self._load(precision)
             else:
-                net, tokenizer, limit = self._take_from(self.model, precision)
+                net, tokenizer = self._take_from(self.model, precision)
         net.move(device, precision)
-        self._max_length, self._long_text = limit, self.long_text
+        self._reader = TextReader(tokenizer, net.max_length, self.long_text, None, separate=False)
         self.tokenizer_, self.net_ = tokenizer, net
         return self
 
@@ -174,8 +174,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         """
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
-        tokens = tokenize(self.tokenizer_, columns, self._max_length, self._long_text)
-        return self.net_.predict_features(EncodedDataset(tokens))
+        return self.net_.predict_features(self._reader.read(columns))
 
     @property
     def _n_features_out(self):
@@ -196,7 +195,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         return columns
 
     def _load(self, precision):
-        """Net, tokenizer and limit of a checkpoint."""
+        """Net and tokenizer of a checkpoint."""
         folder = resolve_checkpoint(self.model, self.revision)
         config = load_config(folder)
         config.problem_type = "single_label_classification"
@@ -206,7 +205,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         return self._wrap(module, tokenizer, precision)
 
     def _take_from(self, estimator, precision):
-        """Net, tokenizer and limit of a fitted estimator; its weights are copied."""
+        """Net and tokenizer of a fitted estimator; its weights are copied."""
         if not hasattr(estimator, "net_"):
             raise NotFittedError(
                 f"model={estimator!r} is not fitted. Expected a fitted BertClassifier or BertRegressor, or the name of "
@@ -221,11 +220,10 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         return self._wrap(module, estimator.tokenizer_, precision)
 
     def _wrap(self, module, tokenizer, precision):
-        limit = resolve_max_length(self.max_length, tokenizer, count_positions(module.config), 1)
         net = InferenceNet(
             module.config,
             pad_token_id=tokenizer.pad_token_id,
-            max_length=limit,
+            max_length=resolve_max_length(self.max_length, tokenizer, count_positions(module.config), 1),
             precision=precision,
             batch_size=self.batch_size,
             new_module=partial(module.to, torch.float64 if precision == "float64" else torch.float32),
@@ -233,4 +231,4 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
             device="cpu",
             verbose=0,
         )
-        return net.initialize().strip(), tokenizer, limit
+        return net.initialize().strip(), tokenizer
