@@ -18,6 +18,11 @@ import torch.distributed as dist
 
 from ._extras import import_extra
 
+if dist.is_available():
+    # Its functions take the group that is there when it is first imported as their default, and keep it, and with it
+    # threads that would run into the end of the program. So it is imported before there is one.
+    import torch.distributed.nn.functional
+
 
 class Processes:
     """The processes of this run, and which of them this one is.

@@ -199,6 +199,15 @@ def test_a_killed_process_ends_the_other_and_the_fit_goes_on_in_any_number(tiny_
 
 
 @pytest.mark.slow
+def test_no_thread_of_torch_runs_into_the_end_of_the_program(tiny_bert, tmp_path):
+    """One that did would abort the program now and then, after all its work."""
+    for rank, (printed, _) in enumerate(finish(start(2, "ended", tiny_bert, tmp_path))):
+        during, after = printed.splitlines()
+        assert ("pt_gloo_runloop" in during, "pt_tcpstore_uv" in during) == (True, rank == 0)
+        assert after == "[]"
+
+
+@pytest.mark.slow
 def test_one_process_shows_the_fit(tiny_bert, tmp_path):
     (printed, bar), other = finish(start(2, "shown", tiny_bert, tmp_path))
     assert "epoch" in printed
