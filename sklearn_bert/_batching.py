@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 _GROUP = 50  # batches that are sorted together: enough to pad little, few enough to mix well
+_MANY = 32  # batches: of so many the last may cost as much as a whole one
 
 
 class EncodedDataset(Dataset):
@@ -167,7 +168,9 @@ class TokenBudgetSampler(Sampler):
     """Batches from the longest rows to the shortest, each of at most `max_tokens` padded tokens, for prediction.
 
     The longest come first, so that a lack of memory shows at once. A row longer than the budget
-    gets a batch of its own.
+    gets a batch of its own. The last of many batches is filled up with copies of its last row: on a CPU
+    torch keeps kernels for each shape that it meets, some megabytes, and texts that are predicted chunk by
+    chunk would add a shape with each chunk.
 
     Parameters
     ----------
@@ -187,15 +190,17 @@ class TokenBudgetSampler(Sampler):
         self.order = np.argsort(-lengths, kind="stable")[part]
         self._bounds = [0]
         while self._bounds[-1] < len(self.order):
-            longest = lengths[self.order[self._bounds[-1]]]
-            self._bounds.append(min(self._bounds[-1] + max(1, max_tokens // longest), len(self.order)))
+            size = max(1, max_tokens // lengths[self.order[self._bounds[-1]]])
+            self._bounds.append(min(self._bounds[-1] + size, len(self.order)))
+        self._n_copies = size - (self._bounds[-1] - self._bounds[-2]) if len(self) >= _MANY else 0
 
     def __len__(self):
         return len(self._bounds) - 1
 
     def __iter__(self):
         for start, stop in pairwise(self._bounds):
-            yield self.order[start:stop].tolist()
+            rows = self.order[start:stop].tolist()
+            yield rows + rows[-1:] * (self._n_copies if stop == len(self.order) else 0)
 
 
 def pad_collate(rows, pad_token_id):

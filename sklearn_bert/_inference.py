@@ -160,7 +160,7 @@ class InferenceNet(skorch.NeuralNet):
                 if results is None:
                     results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
                 results[rows] = batch
-                bar.update(len(rows))
+                bar.update(len(set(rows)))  # the last batch may hold copies
         return self.processes.gather_rows(results, mine, dataset)
 
     def infer(self, x, **fit_params):

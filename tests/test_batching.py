@@ -108,8 +108,10 @@ def test_budgeted_batches_hold_every_row_once_in_the_stated_order(n, max_tokens)
     sampler = TokenBudgetSampler(random_lengths(n), max_tokens)
     batches = list(sampler)
     assert len(sampler) == len(batches)
-    assert [row for batch in batches for row in batch] == sampler.order.tolist()
+    rows = [row for batch in batches for row in batch]
+    assert rows[:n] == sampler.order.tolist()
     assert sorted(sampler.order) == list(range(n))
+    assert set(rows[n:]) <= {rows[n - 1]}  # copies fill up the last of many batches
 
 
 def test_budgeted_batches_go_from_the_longest_row_to_the_shortest():
@@ -133,6 +135,18 @@ def test_budgeted_batches_have_no_room_for_one_row_more(max_tokens):
     lengths = random_lengths(777)
     batches = list(TokenBudgetSampler(lengths, max_tokens))
     assert all((len(batch) + 1) * lengths[batch].max() > max_tokens for batch in batches[:-1])
+
+
+@pytest.mark.parametrize("n", [700, 711, 777])
+def test_many_budgeted_batches_have_one_shape_for_each_width(n):
+    lengths = random_lengths(n)
+    shapes = {(lengths[batch].max(), len(batch)) for batch in TokenBudgetSampler(lengths, 512)}
+    assert shapes == {(width, 512 // width) for width, _ in shapes}
+
+
+def test_few_budgeted_batches_are_not_filled_up():
+    assert [len(batch) for batch in TokenBudgetSampler(np.full(310, 5), 50)] == [10] * 31
+    assert [len(batch) for batch in TokenBudgetSampler(np.full(301, 5), 50)] == [10] * 30 + [1]
 
 
 def test_budgeted_batches_of_no_rows_are_none():

@@ -64,6 +64,25 @@ def test_predictions_in_little_memory_are_those_in_much(tiny_bert, reviews, smal
     assert max(rows) > 3
 
 
+def test_texts_predicted_chunk_by_chunk_come_in_few_shapes(tiny_bert, reviews, monkeypatch):
+    """Or torch's kernels, kept for each shape that it meets, would fill the memory."""
+    classifier = BertClassifier(tiny_bert, **EXACT | {"batch_size": 2}).fit(*reviews)
+    shapes, encode = set(), BertModule._encode
+
+    def note(module, input_ids, **inputs):
+        shapes.add(input_ids.shape)
+        return encode(module, input_ids=input_ids, **inputs)
+
+    monkeypatch.setattr(BertModule, "_encode", note)
+    short, long = ["good"] * 2000, ["a very very good movie"] * 200
+    whole = classifier.predict_proba(long + short)
+    met = shapes.copy()
+    for n in range(1981, 2000):
+        chunk = classifier.predict_proba(long + short[:n])
+        np.testing.assert_allclose(chunk, whole[: len(chunk)], rtol=1e-9)
+    assert shapes == met
+
+
 def test_pairs_stay_together_in_little_memory(tiny_bert, reviews, small_memory):
     pairs = list(zip(reviews[0], reviews[0][::-1], strict=True))
     classifier = BertClassifier(tiny_bert, **EXACT).fit(pairs, reviews[1])
