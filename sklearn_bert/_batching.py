@@ -4,12 +4,13 @@ A batch is as wide as its longest row, so rows of similar lengths belong togethe
 padding would about double the work on short texts. A leaf: torch and arrays, no estimators.
 """
 
-from hashlib import blake2b
 from itertools import chain, pairwise
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
+
+from ._digest import digest
 
 _GROUP = 50  # batches that are sorted together: enough to pad little, few enough to mix well
 _MANY = 32  # batches: of so many the last may cost as much as a whole one
@@ -72,26 +73,16 @@ class EncodedDataset(Dataset):
 
     def digest(self):
         """A short text that tells datasets of other tokens apart."""
-        digest = blake2b(self.tokens.offsets.tobytes(), digest_size=16)
-        digest.update(self.tokens.input_ids.tobytes())
-        return digest.hexdigest()
+        return digest(self.tokens.offsets, self.tokens.input_ids)
 
     def row_keys(self):
         """A digest of each row's tokens and y: equal for copies, whatever their weights."""
-        return [self._digest(*self[i]) for i in range(len(self))]
+        rows = (self[i] for i in range(len(self)))
+        return [digest(targets["y"], *chain.from_iterable(texts)) for texts, targets in rows]
 
     def __getitem__(self, i):
         targets = {name: values[i] for name, values in self.targets.items()}
         return [self.tokens[i + k * len(self)] for k in range(self.n_texts)], targets
-
-    @staticmethod
-    def _digest(texts, targets):
-        digest = blake2b(targets["y"].tobytes(), digest_size=16)
-        for ids, types in texts:
-            digest.update(len(ids).to_bytes(8))  # or a token could move to the neighbouring text
-            digest.update(ids.tobytes())
-            digest.update(types.tobytes())
-        return digest.digest()
 
     @staticmethod
     def collate(rows, pad_token_id):

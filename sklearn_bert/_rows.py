@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ._training_state import digest
+from ._digest import digest
 from ._validation import Validation
 
 

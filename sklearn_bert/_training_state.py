@@ -5,11 +5,9 @@ and data it is the state, and is of use for these only.
 """
 
 import json
-from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -18,21 +16,6 @@ from ._atomic import refusals_in_words, whole_file
 
 _NAME = "training_state.safetensors"
 _FORMAT = "sklearn_bert training state 1"
-
-
-def digest(*values):
-    """A short text that tells data apart: arrays, and lists of str."""
-    state = blake2b(digest_size=16)
-    for value in values:
-        if isinstance(value, np.ndarray):
-            state.update(f"{value.dtype.str}{value.shape}".encode())
-            state.update(np.ascontiguousarray(value).tobytes())
-        else:
-            for text in value:
-                encoded = text.encode()
-                state.update(len(encoded).to_bytes(8))
-                state.update(encoded)
-    return state.hexdigest()
 
 
 class StateFile:

@@ -12,7 +12,7 @@ from sklearn_bert import BertClassifier, BertRegressor
 
 PACKAGE = Path(sklearn_bert.__file__).parent
 LAYERS = (
-    {"_extras", "_missing"},
+    {"_digest", "_extras", "_missing"},
     {
         "_atomic",
         "_attribution_display",

@@ -13,7 +13,6 @@ from safetensors.torch import safe_open, save_file
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._net import BertNet
-from sklearn_bert._training_state import digest
 from tests.cases import exactly
 
 SETTINGS = {
@@ -184,12 +183,6 @@ def test_going_on_from_weights_and_from_a_folder_exclude_each_other(tiny_bert, r
     )
     with pytest.raises(ValueError, match=exactly(message)):
         classifier.fit(*reviews)
-
-
-def test_digests_tell_texts_and_arrays_apart():
-    values = [["ab", "c"], ["a", "bc"], ["abc"], np.arange(4), np.arange(4.0), np.arange(4).reshape(2, 2)]
-    assert len({digest(value) for value in values}) == len(values)
-    assert digest(np.arange(4)[::2]) == digest(np.array([0, 2]))
 
 
 @pytest.mark.slow
