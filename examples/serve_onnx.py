@@ -1,4 +1,8 @@
-"""Serve what `export_onnx` wrote, with onnxruntime and tokenizers alone: python serve_onnx.py FOLDER < texts."""
+"""Serve what `export_onnx` wrote, with onnxruntime and tokenizers alone: python serve_onnx.py FOLDER < texts.
+
+A line per text: its class, its labels, or its numbers. Models of sentence pairs need pairs, see the tokenizers'
+`encode_batch`.
+"""
 
 import json
 import sys
@@ -8,7 +12,7 @@ from onnxruntime import InferenceSession
 from tokenizers import Tokenizer
 
 session = InferenceSession(f"{sys.argv[1]}/model.onnx")
-labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+told = {name: json.loads(value) for name, value in session.get_modelmeta().custom_metadata_map.items()}
 encoded = Tokenizer.from_file(f"{sys.argv[1]}/tokenizer.json").encode_batch(sys.stdin.read().splitlines())
 rows = {
     "input_ids": [row.ids for row in encoded],
@@ -17,4 +21,9 @@ rows = {
 }
 inputs = {given.name: np.array(rows[given.name], dtype=np.int64) for given in session.get_inputs()}
 for logits in session.run(["logits"], inputs)[0]:
-    print(labels[logits.argmax()])
+    if told["problem_type"] == "single_label_classification":
+        print(told["labels"][logits.argmax()])
+    elif told["problem_type"] == "multi_label_classification":
+        print(*(label for label, logit in zip(told["labels"], logits, strict=True) if logit > 0))
+    else:
+        print(*logits)

@@ -75,8 +75,8 @@ class ExplainMixin:
         X : list, tuple, array, Series or DataFrame of n_samples texts
             In any form that `fit` takes, with the same number of text columns.
         target : object, default=None
-            What to explain: a class, a label (by its name, if y was a DataFrame) or the position of an
-            output. None is the most probable class or label of each row, or the only output.
+            What to explain, the same for all rows: a class, a label (by its name, if y was a DataFrame) or
+            the position of an output. None is the most probable class or label of each row, or the only output.
         n_steps : int, default=64
             Steps of the numerical integration.
 

@@ -23,7 +23,7 @@ class TokenAttributionDisplay:
 
     Parameters
     ----------
-    attributions : list of TokenAttribution
+    attributions : list of TokenAttribution, or one
         What `explain` of an estimator returns.
 
     Attributes
@@ -51,7 +51,12 @@ class TokenAttributionDisplay:
     """
 
     def __init__(self, attributions):
-        self.attributions = attributions
+        self.attributions = attributions if isinstance(attributions, list) else [attributions]
+        if not all(hasattr(attribution, "words") for attribution in self.attributions):
+            raise TypeError(
+                "Expected attributions as explain returns them. Pass what explain gave, or use "
+                "TokenAttributionDisplay.from_estimator(estimator, texts)."
+            )
 
     @classmethod
     def from_estimator(cls, estimator, X, target=None, *, n_steps=64):

@@ -10,15 +10,17 @@ from functools import partial
 from typing import Self
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._attribution import ExplainMixin
 from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
 from ._distributed import processes
+from ._dropout import set_dropout
 from ._net import BertNet
 from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
 from ._persistence import StorableMixin
@@ -109,9 +111,8 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         context.call_on_fit_task_begin(estimator=self, **data)
         with _unchanged_by_failure(self):
-            check_layer_sizes(self.hidden_layer_sizes)
             rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
-            held_out = None if X_val is None else self._check_rows(X_val, y_val, sample_weight_val, reset=False)
+            held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
             self._fit(
                 rows,
                 held_out,
@@ -120,6 +121,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
                 checkpoint_dir=self.checkpoint_dir,
                 watch=partial(EpochTasks, self, context, data),
             )
+            warn_if_truncated(self.truncation_, stacklevel=4)
         context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes=lambda: vars(self))
         return self
 
@@ -136,10 +138,12 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             self._fit(rows, None, goes_on, classes=classes, max_epochs=1, checkpoint_dir=None)
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
+            warn_if_truncated(self.truncation_, stacklevel=5)
         return self
 
     def _fit(self, rows, held_out, goes_on, *, classes=None, max_epochs, checkpoint_dir=None, watch=None):
         """Train on `rows`, from the checkpoint or from where an earlier fit ended."""
+        check_layer_sizes(self.hidden_layer_sizes)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -152,8 +156,8 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         if self.early_stopping and held_out is None:
             apart = holdout_rows(rows.target_class.problem_type, rows.y, self.validation_fraction, seed)
             rows, held_out = rows.take(~apart), rows.take(apart)
-        target = self._earlier_target(rows) if goes_on else self._new_target(rows, classes)
-        with seeded(seed, device):
+        target = self._target_to_go_on(rows, classes) if goes_on else self._new_target(rows, classes)
+        with seeded(seed, device), torch.inference_mode(False):
             net, reader = self._new_net(target, len(rows.columns), device, precision, seed, goes_on)
             net.set_params(max_epochs=max_epochs)
             dataset = reader.read(rows.columns, target.encode(rows.y), rows.weights_for(target))
@@ -172,13 +176,13 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         vars(self).update(fitted)
         self._keep_history(net)
         self.net_ = net.strip()
-        warn_if_truncated(report)
         if self.verbose and together.is_first:
             write_line(self.summary_)
 
     def _new_net(self, target, n_columns, device, precision, seed, goes_on):
         """An untrained net on the checkpoint, or on the module fitted so far, and the reader of its texts."""
         folder, config, tokenizer = self._fitted_parts() if goes_on else self._checkpoint_parts(target)
+        set_dropout(config, dropout=self.dropout, attention_dropout=self.attention_dropout)
         pooling, separate, learning_rate = resolve_recipe(self, config, n_columns)
         if goes_on:
             self._check_module(pooling, separate)
@@ -193,7 +197,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             max_length=max_length,
             precision=precision,
             seed=seed,
-            new_module=partial(deepcopy, self.module_) if goes_on else None,
+            new_module=partial(self.module_.rebuilt, config) if goes_on else None,
             module__pooling=pooling,
             module__siamese=separate,
             lr=learning_rate,
@@ -204,12 +208,12 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
 
     def _checkpoint_parts(self, target):
         folder = resolve_checkpoint(self.model, self.revision)
-        config = load_config(folder, dropout=self.dropout, attention_dropout=self.attention_dropout)
+        config = load_config(folder)
         config.num_labels, config.problem_type = target.num_labels, target.problem_type
         return folder, config, load_tokenizer(folder, config)
 
     def _fitted_parts(self):
-        return None, self.module_.config, self.tokenizer_
+        return None, deepcopy(self.module_.config), deepcopy(self.tokenizer_)
 
     def _keep_history(self, net):
         """What the epochs were like; after an earlier fit with validation nothing of it may be left."""
@@ -238,31 +242,34 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             )
         return columns
 
-    def _check_rows(self, X, y, sample_weight, *, reset):
-        """The rows of positive weight, and the class of their target."""
-        y, target_class = self._check_y(y, reset=reset)
-        columns = self._check_X(X, reset=reset)
-        if len(columns[0]) != len(y):
+    def _check_held_out(self, rows, X, y, sample_weight):
+        try:
+            held_out = self._check_rows(X, y, sample_weight, reset=False)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"In X_val, y_val or sample_weight_val: {error}") from error
+        if held_out.target_class is not rows.target_class:
             raise ValueError(
-                f"Found input variables with inconsistent numbers of samples: [{len(columns[0])}, {len(y)}]. "
-                "Pass one value, or one row of values, of y per row of X."
+                f"y_val is of problem type {held_out.target_class.problem_type!r}, y of "
+                f"{rows.target_class.problem_type!r}. Pass targets of the same kind."
             )
-        weights = _check_sample_weight(sample_weight, columns[0], dtype=np.float64, ensure_non_negative=True)
-        if not weights.any():
-            raise ValueError("Sample weights must contain at least one non-zero number.")
-        return Rows(columns, y, weights / weights.max(), target_class).take(weights > 0)
+        return held_out
+
+    def _check_rows(self, X, y, sample_weight, *, reset):
+        y, target_class = self._check_y(y, reset=reset)
+        return Rows.of_positive_weight(self._check_X(X, reset=reset), y, sample_weight, target_class)
 
     def _new_target(self, rows, classes):
         params = self._target_params() | ({} if classes is None else {"classes": classes})
         return rows.target_class(rows.y, rows.weights, **params)
 
-    def _earlier_target(self, rows):
+    def _target_to_go_on(self, rows, classes):
+        """The target as the parameters now ask for it, with the classes, labels or scale of the earlier fit."""
         if rows.target_class is not type(self._target):
             raise ValueError(
                 f"y is of problem type {rows.target_class.problem_type!r}, but {type(self).__name__} was fitted on "
                 f"{self.problem_type_!r}. Go on with y of the same kind, or fit anew with warm_start=False."
             )
-        return self._target
+        return self._target.again(rows.y, rows.weights, classes, **self._target_params())
 
     def _check_module(self, pooling, separate):
         """Whether the fitted module is what the parameters ask for."""

@@ -39,18 +39,6 @@ _SUBFOLDERS = ["*/*"]
 _NO_WEIGHTS = "model weights"
 _OTHER_CHECKPOINT = "Check the connection, or choose another checkpoint or revision."
 _SAVE_AGAIN = "Save the checkpoint again with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)."
-# Encoder families have their own names for the same two probabilities.
-_DROPOUT = (
-    "hidden_dropout_prob",
-    "dropout",
-    "hidden_dropout",
-    "mlp_dropout",
-    "embedding_dropout",
-    "classifier_dropout",
-    "classifier_dropout_prob",
-    "seq_classif_dropout",
-)
-_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
 def resolve_checkpoint(model, revision=None):
@@ -88,19 +76,19 @@ def resolve_checkpoint(model, revision=None):
     return cached
 
 
-def load_config(folder, *, dropout=None, attention_dropout=None):
-    """The config of an encoder, its dropout probabilities replaced by those that are not None.
+def load_config(folder):
+    """The config of an encoder.
 
     Raises
     ------
     OSError
         If the config cannot be read.
     ValueError
-        If the checkpoint is no bidirectional encoder, or it has no such dropout.
+        If the checkpoint is no bidirectional encoder.
     """
     try:
         with quiet():
-            own = _own_config(folder)
+            own = own_config(folder)
             config = AutoConfig.for_model(**own) if own else AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except OSError as error:
         raise OSError(f"The config.json of {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
@@ -119,8 +107,6 @@ def load_config(folder, *, dropout=None, attention_dropout=None):
             "'google-bert/bert-base-uncased'."
         )
     config._attn_implementation = None  # the file may name one, and that may be code on the hub
-    _set_probability(config, "dropout", _DROPOUT, dropout)
-    _set_probability(config, "attention_dropout", _ATTENTION_DROPOUT, attention_dropout)
     return config
 
 
@@ -208,20 +194,10 @@ def load_encoder(folder, config, dtype=torch.float32):
     return encoder
 
 
-def _own_config(folder):
+def own_config(folder):
     """The encoder's config in a stored estimator whose form transformers does not have; None in other folders."""
     with suppress(ValueError, TypeError, KeyError):  # loading the config will say so if it is damaged
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder_config"]
-
-
-def _set_probability(config, parameter, names, probability):
-    if probability is None:
-        return
-    own_names = [name for name in names if hasattr(config, name)]
-    if not own_names:
-        raise ValueError(f"{parameter}={probability} has no counterpart in a {config.model_type!r} model. Pass None.")
-    for name in own_names:
-        setattr(config, name, probability)
 
 
 def _snapshot(model, revision, *, local_files_only):

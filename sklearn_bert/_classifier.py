@@ -102,29 +102,32 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     max_grad_norm : float, default=1.0
         The gradient of a step is scaled down to this norm if it is longer. None never scales.
     class_weight : dict or "balanced", default=None
-        Weights of the classes, multiplied with the sample weights: a dict from class to weight, or
+        Weights of the classes, multiplied with the sample weights: a dict from class to weight (1 for
+        those left out), or
         "balanced" for weights inverse to the (weighted) class frequencies. With several labels per row,
-        the weight of each label where a row has it: a dict by position, or by column name of a
+        the weight of each label where a row has it: a dict by position, or by column names of a
         DataFrame, or "balanced" to make them weigh as much as where it has not.
     label_smoothing : float, default=0.0
         Share of the probability that the targets spread over all classes, or over yes and no of each
         label: less certain probabilities, and some protection against wrong labels [7]_.
     threshold : float or array-like of shape (n_labels,), default=0.5
         With several labels per row, the probability above which `predict` says yes, one for all
-        labels or one each. `TunedThresholdsClassifierCV` finds them. With one label per row use
-        scikit-learn's ``FixedThresholdClassifier``.
+        labels or one each; a fitted classifier takes a new one by `set_params`.
+        `TunedThresholdsClassifierCV` finds them. With one label per row use scikit-learn's
+        ``FixedThresholdClassifier``.
     early_stopping : bool, default=False
-        Whether to stop when the validation score has not risen for `n_iter_no_change` epochs. Unless
-        `fit` is given ``X_val``, the score is taken on rows set apart from ``X``. The learning rate falls
-        as for `max_epochs` epochs all the same.
+        Whether to stop after `n_iter_no_change` epochs without a better one: a higher validation score,
+        or the same at a lower validation loss. Unless `fit` is given ``X_val``, the score is taken on
+        rows set apart from ``X``. The learning rate falls as for `max_epochs` epochs all the same.
     validation_fraction : float, default=0.1
         Share of the rows to set apart for `early_stopping`, at most 0.5: of each class, each pattern of
-        labels or each range of numbers alike. A class of one row stays in training.
+        labels (patterns of one row: by their rarest label) or each range of numbers alike. Each class and
+        label keeps a row in training.
     n_iter_no_change : int, default=2
-        Epochs without a higher validation score after which `early_stopping` stops.
+        Epochs without a better one after which `early_stopping` stops.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of an earlier fit instead of the checkpoint's, for
-        another `max_epochs` epochs. Classes and structure must be the same.
+        another `max_epochs` epochs. Classes and structure must be the same; other parameters may change.
     checkpoint_dir : str or path, default=None
         Folder for the state of the training after each epoch: one file of about three times the
         trained weights. A `fit` with the same parameters and data that finds it there goes on from
@@ -317,7 +320,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
             probability exceeds `threshold`.
         """
         logits = self._logits(X)
-        return self._target.predict(logits)
+        return self._target.predict(logits, self.threshold)
 
     def predict_proba(self, X) -> np.ndarray:
         """Probabilities of the classes or labels.
@@ -372,7 +375,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Of the same kind in every call.
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come. Needed in the first call with one label per row.
+            All classes that will ever come; the same in every call, or None. None in the first call
+            with one label per row: those of its `y`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; within a call only their ratios matter.
 
@@ -398,6 +402,11 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
             vars(self).pop("label_names_", None)
             if target_class is MultiLabelTarget and hasattr(y, "columns"):
                 self.label_names_ = np.asarray(list(y.columns), dtype=object)
+        elif hasattr(y, "columns") and list(y.columns) != list(getattr(self, "label_names_", y.columns)):
+            raise ValueError(
+                f"y has the columns {list(y.columns)}, expected {list(self.label_names_)} as in the first fit. Pass "
+                "the same columns in the same order."
+            )
         return values, target_class
 
     def _target_params(self):
@@ -408,8 +417,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         }
 
     def _class_weight_by_position(self):
-        """`class_weight`, where labels with names may be called by them."""
+        """`class_weight`, where labels with names may all be called by them."""
         if not isinstance(self.class_weight, dict) or not hasattr(self, "label_names_"):
             return self.class_weight
         position = {name: j for j, name in enumerate(self.label_names_)}
-        return {position.get(label, label): weight for label, weight in self.class_weight.items()}
+        if not self.class_weight.keys() <= position.keys():
+            return self.class_weight
+        return {position[name]: weight for name, weight in self.class_weight.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import transformers
 
-from ._checkpoint import count_positions, load_config, load_tokenizer, quiet, why
+from ._checkpoint import count_positions, load_config, load_tokenizer, own_config, quiet, why
 from ._targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from ._tokenization import resolve_max_length
 
@@ -105,6 +105,11 @@ def open_foreign(folder):
     OSError
         If files are damaged.
     """
+    if own_config(folder):  # with another pooling or more layers, of which transformers would know nothing
+        raise OSError(
+            f"{str(folder)!r} holds an estimator of this package without its 'sklearn_bert.json'. Copy the whole "
+            "folder again, or save the estimator again."
+        )
     config = load_config(folder)
     if config.model_type != "bert" or config.architectures != [_ARCHITECTURE]:
         raise ValueError(

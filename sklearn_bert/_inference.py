@@ -77,7 +77,7 @@ class InferenceNet(skorch.NeuralNet):
 
     def move(self, device, precision):
         """Compute there, and so precisely, from now on."""
-        self.module_.to(device)
+        self.module_.to(device, _dtype(precision))
         self.device, self.precision = device, precision
         self._forget_memory()
 
@@ -87,7 +87,7 @@ class InferenceNet(skorch.NeuralNet):
 
     def initialize_module(self):
         """The module that `new_module` gives, or one with random weights."""
-        self.config.dtype = torch.float64 if self.precision == "float64" else torch.float32
+        self.config.dtype = _dtype(self.precision)
         self.module_ = (self.new_module or self._build_module)()
         self._forget_memory()
         return self
@@ -219,3 +219,8 @@ class InferenceNet(skorch.NeuralNet):
             f"The device {str(self.device)!r} has too little memory for one row of {n_tokens} tokens at a time. Lower "
             "max_length; in training, gradient_checkpointing=True or freeze need less, too."
         )
+
+
+def _dtype(precision):
+    """Of the weights: the lower precisions are autocast's."""
+    return torch.float64 if precision == "float64" else torch.float32

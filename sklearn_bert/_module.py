@@ -190,6 +190,13 @@ class BertModule(nn.Module):
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return output if as_dict else output.to_tuple()
 
+    def rebuilt(self, config):
+        """A module of the same parts and weights, with the dropout and dtype of another config; nothing is frozen."""
+        sizes = [layer.out_features for layer in self.hidden]
+        twin = BertModule(config, pooling=self.pooling, siamese=self.siamese, hidden_layer_sizes=sizes)
+        twin.load_state_dict(self.state_dict())
+        return twin
+
     def head(self, features):
         """What `features` gives to logits, (B, num_labels)."""
         for layer in self.hidden:

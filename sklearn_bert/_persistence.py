@@ -1,7 +1,7 @@
 """A fitted estimator in a pickle or in a folder, and back: what is stored, and where it computes again.
 
 Either holds the weights once and what builds a net round them. All else is stored as it is found in the
-estimator, so that a new parameter or attribute needs no line here.
+estimator, so that a new parameter or fitted attribute needs no line here.
 """
 
 import os
@@ -28,7 +28,12 @@ from ._versions import FORMAT, check_format, versions
 
 _CLASSES = (SingleLabelTarget, MultiLabelTarget, RegressionTarget, TruncationReport)
 _ESTIMATORS = ("BertClassifier", "BertRegressor")
-_IN_OTHER_FILES = ("net_", "tokenizer_", "_reader")
+_IN_OTHER_FILES = {"net_", "tokenizer_"}
+_PRIVATE = {"_n_columns", "_target"}  # results of fit, though their names do not end in an underscore
+_CURES = {
+    "_target": "Convert the labels, for example with y.astype(str), and fit again; or store",
+    "label_names_": "Convert the names, for example with y.rename(columns=str), and fit again; or store",
+}
 
 
 class PicklableMixin:
@@ -51,6 +56,8 @@ class StorableMixin(PicklableMixin):
 
     def save_pretrained(self, folder) -> None:
         """Write the fitted estimator to a folder that holds no code: JSON, safetensors and the tokenizer's files.
+
+        These are its parameters and what `fit` learned; requests of metadata and callbacks are not stored.
 
         Parameters
         ----------
@@ -206,16 +213,16 @@ class StorableMixin(PicklableMixin):
         return encoded
 
     def _encoded_attributes(self):
-        skipped = {*self.get_params(deep=False), *_IN_OTHER_FILES}
+        fitted = {name for name in vars(self) if name.endswith("_") or name in _PRIVATE}
         encoded = {}
-        for name, value in vars(self).items():
+        for name in sorted(fitted - _IN_OTHER_FILES):
             try:
-                encoded |= {} if name in skipped else {name: encode(value, _CLASSES)}
+                encoded[name] = encode(vars(self)[name], _CLASSES)
             except NotPlainError as error:
                 what = "classes_" if name == "_target" else name
                 raise TypeError(
-                    f"{what} holds {error}, which JSON cannot hold. Expected str, int, bool or float. Convert the "
-                    "labels, for example with y.astype(str), and fit again; or store the estimator with joblib."
+                    f"{what} holds {error}, which JSON cannot hold. Expected str, int, bool or float. "
+                    f"{_CURES.get(name, 'Store')} the estimator with joblib."
                 ) from error
         return encoded
 

@@ -103,7 +103,7 @@ class TextReader:
         return ((columns[0] + columns[1],), 2) if self.separate else (columns, 1)
 
 
-def warn_if_truncated(report):
+def warn_if_truncated(report, stacklevel):
     """Warn whoever called `fit` if more than one row in a hundred was cut."""
     if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
         warnings.warn(
@@ -111,5 +111,5 @@ def warn_if_truncated(report):
             f"were cut; the longest text has {report.longest}. Raise max_length if the model can take more (None is "
             "its own limit), or read all of single texts with long_text='window'. truncation_ has the figures.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=stacklevel,
         )

@@ -98,19 +98,21 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         The gradient of a step is scaled down to this norm if it is longer. None never scales.
     scale_target : bool, default=True
         Whether to train on standardised targets (weighted mean 0 and scale 1 per output), which
-        makes the training independent of y's units; predictions are in y's units either way.
+        makes the training independent of y's units; predictions are in y's units either way. A training
+        that goes on keeps the mean and scale of the first.
     early_stopping : bool, default=False
-        Whether to stop when the validation score has not risen for `n_iter_no_change` epochs. Unless
-        `fit` is given ``X_val``, the score is taken on rows set apart from ``X``. The learning rate falls
-        as for `max_epochs` epochs all the same.
+        Whether to stop after `n_iter_no_change` epochs without a better one: a higher validation score,
+        or the same at a lower validation loss. Unless `fit` is given ``X_val``, the score is taken on
+        rows set apart from ``X``. The learning rate falls as for `max_epochs` epochs all the same.
     validation_fraction : float, default=0.1
         Share of the rows to set apart for `early_stopping`, at most 0.5: of each class, each pattern of
-        labels or each range of numbers alike. A class of one row stays in training.
+        labels (patterns of one row: by their rarest label) or each range of numbers alike. Each class and
+        label keeps a row in training.
     n_iter_no_change : int, default=2
-        Epochs without a higher validation score after which `early_stopping` stops.
+        Epochs without a better one after which `early_stopping` stops.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of an earlier fit instead of the checkpoint's, for
-        another `max_epochs` epochs. Classes and structure must be the same.
+        another `max_epochs` epochs. Classes and structure must be the same; other parameters may change.
     checkpoint_dir : str or path, default=None
         Folder for the state of the training after each epoch: one file of about three times the
         trained weights. A `fit` with the same parameters and data that finds it there goes on from

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils.validation import _check_sample_weight
 
 from ._digest import digest
 from ._validation import Validation
@@ -31,6 +32,19 @@ class Rows(NamedTuple):
     y: np.ndarray
     weights: np.ndarray
     target_class: type
+
+    @classmethod
+    def of_positive_weight(cls, columns, y, sample_weight, target_class):
+        """Checked texts and y with a weight for each row; a row that weighs nothing counts as absent."""
+        if len(columns[0]) != len(y):
+            raise ValueError(
+                f"Found input variables with inconsistent numbers of samples: [{len(columns[0])}, {len(y)}]. "
+                "Pass one value, or one row of values, of y per row of X."
+            )
+        weights = _check_sample_weight(sample_weight, columns[0], dtype=np.float64, ensure_non_negative=True)
+        if not weights.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return cls(columns, y, weights / weights.max(), target_class).take(weights > 0)
 
     def take(self, mask):
         """The rows where the mask is true."""

@@ -17,6 +17,7 @@ A target is fitted on a checked y and its sample weights. It then knows
 ``loss_params``            further arguments of the loss
 ``fold(weight, bias)``     the last layer, such that its logits are in y's units
 ``kind``                   what a logit stands for: "class", "label" or "output"
+``again(y, w, ...)``       such a target for a training that goes on, with the same classes, labels or scale
 ``foremost(logits)``       which of these one asks the reasons of, if none is named
 ``contrast(k)``            what speaks for the k-th of them: ``logits @ weights + offset``
 ========================== ====================================================================
@@ -25,7 +26,8 @@ A target is fitted on a checked y and its sample weights. It then knows
 import numpy as np
 from scipy.special import expit, logit, softmax
 from sklearn.metrics import average_precision_score, r2_score
-from sklearn.utils import compute_class_weight
+
+from ._class_weight import weights_of_classes, weights_of_labels
 
 _MAX_NAMED = 5
 _LARGEST = 1e300  # of a number in y
@@ -39,25 +41,27 @@ class SingleLabelTarget:
     kind = "class"
 
     def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
-        if not _is_half(threshold):
-            raise ValueError(
-                f"Got threshold={threshold!r}, which applies to several labels per row, but y holds one class per row. "
-                "Pass threshold=0.5, and wrap the classifier in sklearn.model_selection.FixedThresholdClassifier."
-            )
+        _check_half(threshold)
         self.classes = np.unique(y) if classes is None else np.unique(classes)
         self.loss_params = {"label_smoothing": label_smoothing}
         if len(self.classes) < 2:
+            cure = "Check how y was selected (rows of zero sample_weight do not count)"
             raise ValueError(
-                f"BertClassifier needs at least two classes, but y holds 1 class: {self.classes.tolist()[0]!r}. "
-                "Check how y was selected (rows of zero sample_weight do not count)."
+                f"BertClassifier needs at least two classes, but {'y holds' if classes is None else 'classes has'} 1 "
+                f"class: {self.classes.tolist()[0]!r}. {cure if classes is None else 'Pass all that will ever come'}."
             )
         self.num_labels = len(self.classes)
-        self.class_weight = compute_class_weight(class_weight, classes=self.classes, y=y, sample_weight=sample_weight)
-        if not all(map(_is_weight, self.class_weight)) or not self.class_weight.any():
+        self.encode(y)  # refuses labels that are not among the classes
+        self.class_weight = weights_of_classes(class_weight, self.classes, y, sample_weight)
+
+    def again(self, y, sample_weight, classes, **params):
+        """A target with these classes, and other parameters."""
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes):
             raise ValueError(
-                f"Got class_weight={class_weight!r}, expected finite non-negative weights that are not all zero. "
-                "Pass 'balanced' or None for a usual choice."
+                f"Got classes={classes!r}, expected those of the first call, {self.classes.tolist()}. Pass the same, "
+                "or None."
             )
+        return SingleLabelTarget(y, sample_weight, classes=self.classes, **params)
 
     def encode(self, y):
         """Position of each label in the sorted classes, shape (n,) int64.
@@ -72,7 +76,7 @@ class SingleLabelTarget:
             known = f"{self.classes[:_MAX_NAMED].tolist()}{' ...' if self.num_labels > _MAX_NAMED else ''}"
             raise ValueError(
                 f"y holds labels that are not among the classes: {unknown[:_MAX_NAMED]}. Expected some of {known}. "
-                "Drop these rows, or fit anew on all classes."
+                "Drop these rows, or fit anew on all classes (partial_fit takes them as classes=)."
             )
         return np.searchsorted(self.classes, y)
 
@@ -80,8 +84,9 @@ class SingleLabelTarget:
         """Sample weights times class weights, shape (n,)."""
         return sample_weight * self.class_weight[self.encode(y)]
 
-    def predict(self, logits):
+    def predict(self, logits, threshold=0.5):
         """(n, K) logits to (n,) labels."""
+        _check_half(threshold)
         return self.classes[logits.argmax(axis=1)]
 
     def predict_proba(self, logits):
@@ -120,15 +125,21 @@ class MultiLabelTarget:
     def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
         self.num_labels = y.shape[1]
         self.classes = np.arange(self.num_labels)
-        if classes is not None and not np.array_equal(classes, self.classes):
+        # np.unique(y), which scikit-learn passes for any y, says that a label is given or not.
+        if classes is not None and list(classes) not in ([0, 1], list(self.classes)):
             raise ValueError(
                 f"y has {self.num_labels} columns of 0 and 1, but classes={classes!r}. Expected a class for each "
                 f"column: pass range({self.num_labels}) or None."
             )
-        self.threshold = _check_threshold(threshold, self.num_labels)
+        _check_threshold(threshold, self.num_labels)
         self.loss_params = {"label_smoothing": label_smoothing}
         if class_weight is not None:
-            self.loss_params["positive_weight"] = _positive_weight(class_weight, y, sample_weight)
+            self.loss_params["positive_weight"] = weights_of_labels(class_weight, y, sample_weight)
+
+    def again(self, y, sample_weight, classes, **params):
+        """A target with as many labels, and other parameters."""
+        _check_n_columns(y, self.num_labels)
+        return MultiLabelTarget(y, sample_weight, classes=classes, **params)
 
     def encode(self, y):
         """The 0/1 matrix as float64, shape (n, L)."""
@@ -139,9 +150,9 @@ class MultiLabelTarget:
         """Sample weights as they are, shape (n,)."""
         return sample_weight
 
-    def predict(self, logits):
+    def predict(self, logits, threshold=0.5):
         """(n, L) logits to (n, L) int64: 1 where the probability exceeds the label's threshold."""
-        return (logits > logit(self.threshold)).astype(np.int64)
+        return (logits > logit(_check_threshold(threshold, self.num_labels))).astype(np.int64)
 
     def predict_proba(self, logits):
         """(n, L) logits to (n, L) probabilities, each strictly between 0 and 1."""
@@ -187,6 +198,10 @@ class RegressionTarget:
         if scale:
             self.mean, self.scale = _mean_and_spread(columns, sample_weight)
 
+    def again(self, y, sample_weight, classes, **params):
+        """This one: its mean and scale are the units of the weights trained so far."""
+        return self
+
     def encode(self, y):
         """Standardised y, shape (n, K) float64."""
         _check_n_columns(y, self.num_labels)
@@ -223,12 +238,12 @@ class RegressionTarget:
         return weight * self.scale[:, None], bias * self.scale + self.mean
 
 
-def _is_weight(value):
-    return 0 <= value < np.inf
-
-
-def _is_half(threshold):
-    return np.ndim(threshold) == 0 and threshold == 0.5
+def _check_half(threshold):
+    if np.ndim(threshold) or threshold != 0.5:
+        raise ValueError(
+            f"Got threshold={threshold!r}, which applies to several labels per row, but y holds one class per row. "
+            "Pass threshold=0.5, and wrap the classifier in sklearn.model_selection.FixedThresholdClassifier."
+        )
 
 
 def _check_threshold(threshold, n_labels):
@@ -239,24 +254,7 @@ def _check_threshold(threshold, n_labels):
             f"Got threshold={threshold!r}, expected a probability between 0 and 1, or one for each of {n_labels} "
             "labels. Pass 0.5 for the usual one."
         )
-    return np.broadcast_to(values, n_labels).copy()
-
-
-def _positive_weight(class_weight, y, sample_weight):
-    """Weight of a label where a row has it, (L,): "balanced" evens out the rows with it and those without."""
-    n_labels = y.shape[1]
-    if class_weight == "balanced":
-        positive = sample_weight @ y
-        negative = sample_weight.sum() - positive
-        one_sided = (positive == 0) | (negative == 0)  # nothing to even out
-        return np.where(one_sided, 1.0, negative / np.where(one_sided, 1.0, positive))
-    unknown = [label for label in class_weight if label not in range(n_labels)]
-    if unknown or not all(map(_is_weight, class_weight.values())):
-        raise ValueError(
-            f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the {n_labels} "
-            f"labels, by their positions from 0 to {n_labels - 1}. Labels left out weigh 1."
-        )
-    return np.array([class_weight.get(j, 1.0) for j in range(n_labels)], dtype=np.float64)
+    return np.broadcast_to(values, n_labels)
 
 
 def _check_n_columns(y, expected):

@@ -9,11 +9,13 @@ from typing import Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
 from sklearn.metrics import f1_score
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
+from sklearn.utils.metaestimators import _safe_split, available_if
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
 
 
 class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -30,7 +32,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         `BertClassifier`.
     metric : callable, default=None
         ``metric(y_true, y_pred)`` of one label, higher is better; with sample weights it is given
-        ``sample_weight`` too. None is F1.
+        ``sample_weight`` too. None is F1. A threshold at which it is NaN is not taken.
     n_thresholds : int, default=100
         Most thresholds to try per label.
     cv : int, cross-validation generator or iterable, default=5
@@ -49,6 +51,10 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         The metric of each label out of fold, at its threshold; NaN for a label that no row has, or all.
     classes_ : ndarray of shape (n_labels,)
         As the estimator's.
+    n_features_in_ : int
+        As the estimator's, where it has it.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        As the estimator's, where it has it.
 
     See Also
     --------
@@ -114,7 +120,8 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         Raises
         ------
         ValueError
-            If `y` is not of several labels.
+            If `y` is not of several labels, `cv` does not test each row once, the estimator's
+            probabilities are not an array of all labels, or `metric` is NaN at every threshold of a label.
         """
         labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
         if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
@@ -123,22 +130,57 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
                 " For two classes use sklearn.model_selection.TunedThresholdClassifierCV."
             )
         params = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
-        probabilities = cross_val_predict(
-            self.estimator, X, labels, cv=self.cv, method="predict_proba", params=params, n_jobs=self.n_jobs
-        )
-        tuned = [self._tune(labels[:, j], probabilities[:, j], params) for j in range(labels.shape[1])]
+        probabilities = self._out_of_fold(X, y, labels, params)
+        names = list(getattr(y, "columns", range(labels.shape[1])))
+        tuned = [self._tune(name, labels[:, j], probabilities[:, j], params) for j, name in enumerate(names)]
+        fitted = clone(self.estimator).fit(X, y, **params)
+        # Only now, and together: a fit that failed leaves the estimator as it was.
+        self.estimator_ = fitted
         self.best_thresholds_, self.best_scores_ = np.array(tuned).T
-        self.estimator_ = clone(self.estimator).fit(X, y, **params)
         return self
 
-    def _tune(self, y, probabilities, params):
+    def _out_of_fold(self, X, y, labels, params):
+        """Each row's probabilities, from a fit without it.
+
+        Not by `cross_val_predict`: it numbers the values of each label anew, which turns a label that all rows
+        have into one that none has, and a DataFrame of y into an array without names.
+        """
+        X, y = indexable(X, y)
+        params = self._routed(params)
+        splits = list(check_cv(self.cv, labels, classifier=True).split(X, labels))
+        rows = np.concatenate([test for _, test in splits])
+        if not np.array_equal(np.sort(rows), np.arange(len(labels))):
+            raise ValueError(
+                f"TunedThresholdsClassifierCV expects cv to test each of the {len(labels)} rows once, got {len(rows)} "
+                f"test rows, {len(np.unique(rows))} of them different. Pass a cv such as sklearn.model_selection.KFold."
+            )
+        probabilities = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_and_predict)(self.estimator, X, y, params, train, test, labels.shape[1])
+            for train, test in splits
+        )
+        return np.concatenate(probabilities)[np.argsort(rows)]
+
+    def _routed(self, params):
+        """What of `params` the estimator's `fit` gets; with metadata routing it must have asked for it."""
+        if not _routing_enabled():
+            return params
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+        return process_routing(router, "fit", **params).estimator.fit
+
+    def _tune(self, name, y, probabilities, params):
         """Best threshold of a label and its score; of equal ones the nearest to one half."""
         if y.all() or not y.any():
             return 0.5, np.nan
         metric = self.metric or _f1
         candidates = [0.5, *_below_positives(y, probabilities, self.n_thresholds)]
-        scores = np.array([metric(y, (probabilities > t).astype(int), **params) for t in candidates])
-        best = min(np.flatnonzero(scores == scores.max()), key=lambda i: abs(candidates[i] - 0.5))
+        scores = np.array([metric(y, (probabilities > t).astype(int), **params) for t in candidates], dtype=float)
+        if np.isnan(scores).all():
+            raise ValueError(
+                f"The metric {getattr(metric, '__name__', metric)} gave NaN at every threshold of label {name!r}, "
+                "expected a number at one at least. Pass a metric that is defined where a label is in some rows only."
+            )
+        best = min(np.flatnonzero(scores == np.nanmax(scores)), key=lambda i: abs(candidates[i] - 0.5))
         return candidates[best], scores[best]
 
     def predict(self, X) -> np.ndarray:
@@ -192,6 +234,34 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         """The estimator's classes."""
         check_is_fitted(self)
         return self.estimator_.classes_
+
+    @property
+    def n_features_in_(self):
+        """The estimator's number of columns of X."""
+        check_is_fitted(self)
+        return self.estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """The estimator's names of the columns of X."""
+        check_is_fitted(self)
+        return self.estimator_.feature_names_in_
+
+
+def _fit_and_predict(estimator, X, y, params, train, test, n_labels):
+    """Probabilities of the test rows from a fit on the training rows, whose y has the caller's container."""
+    X_train, y_train = _safe_split(estimator, X, y, train)
+    X_test, _ = _safe_split(estimator, X, None, test, train)
+    fitted = clone(estimator).fit(X_train, y_train, **_check_method_params(X, params, train))
+    probabilities = fitted.predict_proba(X_test)
+    shape = getattr(probabilities, "shape", None)
+    if shape != (len(test), n_labels):
+        got = f"a {type(probabilities).__name__}" if shape is None else f"shape {shape}"
+        raise ValueError(
+            f"TunedThresholdsClassifierCV expects {type(estimator).__name__}.predict_proba to give an array of shape "
+            f"{(len(test), n_labels)}, got {got}. Wrap the estimator in sklearn.multiclass.OneVsRestClassifier."
+        )
+    return probabilities
 
 
 def _f1(y_true, y_pred, sample_weight=None):

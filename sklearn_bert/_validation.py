@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-_N_STRATA = 10  # of numbers, by size
+_N_STRATA = 10  # of numbers, by size; fewer where these would be of single rows
 
 
 def holdout_rows(problem_type, y, fraction, seed):
     """Which rows to set apart: about `fraction` of each class, of each pattern of labels, of each range of numbers.
 
-    Rows are taken at equal distances from all rows, sorted by stratum and at random within one. So no stratum
-    gives all its rows as long as `fraction` is at most one half; one of a single row gives none.
+    Rows are taken at equal distances from all rows, sorted by stratum and at random within one. So no stratum of
+    several rows gives all of them as long as `fraction` is at most one half. A class of one row stays in training,
+    and of each label a row with it does.
 
     Parameters
     ----------
@@ -32,11 +33,14 @@ def holdout_rows(problem_type, y, fraction, seed):
     stratum, size = np.unique(_strata(problem_type, y), return_inverse=True, return_counts=True)[1:]
     shuffled = np.random.default_rng(seed).permutation(len(y))
     order = shuffled[np.argsort(stratum[shuffled], kind="stable")]
-    order = order[size[stratum[order]] > 1]
+    if problem_type == "single_label_classification":
+        order = order[size[stratum[order]] > 1]
     n_picks = min(max(1, round(fraction * len(y))), len(order) // 2)
     places = ((np.arange(n_picks) + 0.5) * len(order) / max(1, n_picks)).astype(int)
     mask = np.zeros(len(y), dtype=bool)
     mask[order[places]] = True
+    if problem_type == "multi_label_classification":
+        _give_back_last_rows(mask, y)
     return mask
 
 
@@ -44,8 +48,21 @@ def _strata(problem_type, y):
     """A number per row, equal for rows that stand for one another."""
     if problem_type == "regression":
         ranks = y.reshape(len(y), -1).mean(axis=1).argsort(kind="stable").argsort(kind="stable")
-        return ranks * _N_STRATA // len(y)
-    return np.unique(y, axis=0 if y.ndim > 1 else None, return_inverse=True)[1].ravel()
+        return ranks * min(_N_STRATA, len(y) // 2) // len(y)
+    pattern, size = np.unique(y, axis=0 if y.ndim > 1 else None, return_inverse=True, return_counts=True)[1:]
+    pattern = pattern.ravel()
+    if y.ndim == 1:
+        return pattern
+    # With many labels most patterns occur once. Such rows stand for one another if their rarest label is the same.
+    rarest = np.where(y == 1, np.count_nonzero(y, axis=0), len(y) + 1).argmin(axis=1)
+    return np.where(size[pattern] > 1, pattern, -1 - rarest)
+
+
+def _give_back_last_rows(mask, y):
+    """Take one row out of the mask for each label that training would have no row of."""
+    for rows in map(np.flatnonzero, y.T):
+        if mask[rows].all():
+            mask[rows[:1]] = False
 
 
 @dataclass(frozen=True)

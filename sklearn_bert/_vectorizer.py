@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._base import _unchanged_by_failure
 from ._checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
 from ._inference import InferenceNet
@@ -147,17 +148,18 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         OSError
             If the checkpoint cannot be loaded.
         """
-        self._check_X(X, reset=True)
-        device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, device)
-        with seeded(0, device):
-            if isinstance(self.model, (str, PathLike)):
-                net, tokenizer = self._load(precision)
-            else:
-                net, tokenizer = self._take_from(self.model, precision)
-        net.move(device, precision)
-        self._reader = TextReader(tokenizer, net.max_length, self.long_text, None, separate=False)
-        self.tokenizer_, self.net_ = tokenizer, net
+        with _unchanged_by_failure(self):
+            self._check_X(X, reset=True)
+            device = resolve_device(self.device)
+            precision = resolve_precision(self.precision, device)
+            with seeded(0, device):
+                if isinstance(self.model, (str, PathLike)):
+                    net, tokenizer = self._load(precision)
+                else:
+                    net, tokenizer = self._take_from(self.model, precision)
+            net.move(device, precision)
+            self._reader = TextReader(tokenizer, net.max_length, self.long_text, None, separate=False)
+            self.tokenizer_, self.net_ = tokenizer, net
         return self
 
     def transform(self, X) -> np.ndarray:
@@ -205,7 +207,10 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         return self._wrap(module, tokenizer, precision)
 
     def _take_from(self, estimator, precision):
-        """Net and tokenizer of a fitted estimator; its weights are copied."""
+        """Net and tokenizer of a fitted estimator, both copied.
+
+        A fast tokenizer keeps the truncation of its last call, which another thread may be about to use.
+        """
         if not hasattr(estimator, "net_"):
             raise NotFittedError(
                 f"model={estimator!r} is not fitted. Expected a fitted BertClassifier or BertRegressor, or the name of "
@@ -217,7 +222,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         module = BertModule(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
         if module.pooler is not None and fitted.pooler is not None:
             module.pooler.load_state_dict(fitted.pooler.state_dict())
-        return self._wrap(module, estimator.tokenizer_, precision)
+        return self._wrap(module, deepcopy(estimator.tokenizer_), precision)
 
     def _wrap(self, module, tokenizer, precision):
         net = InferenceNet(

@@ -6,7 +6,7 @@ from matplotlib import pyplot
 
 from sklearn_bert import BertClassifier, TokenAttribution, TokenAttributionDisplay
 from tests.browser import evaluate
-from tests.cases import cases
+from tests.cases import cases, exactly
 
 HOSTILE = (
     "<script>document.body.textContent = 'gone'</script> <b>bold</b> &lt;i&gt; &amp; &#x41; \"quoted\" 'too' "
@@ -34,6 +34,18 @@ def attribution_of(*texts, values=None, **changes):
 def close_figures():
     yield
     pyplot.close("all")
+
+
+def test_one_attribution_is_shown_as_a_list_of_one_is_and_anything_else_refused():
+    one = attribution_of("good film")
+    assert TokenAttributionDisplay(one)._repr_html_() == TokenAttributionDisplay([one])._repr_html_()
+    message = (
+        "Expected attributions as explain returns them. Pass what explain gave, or use "
+        "TokenAttributionDisplay.from_estimator(estimator, texts)."
+    )
+    for other in (["good film"], BertClassifier()):
+        with pytest.raises(TypeError, match=exactly(message)):
+            TokenAttributionDisplay(other)
 
 
 # -- in a browser -------------------------------------------------------------------------------------

@@ -319,6 +319,8 @@ def test_the_callers_gradient_mode_and_default_dtype_do_not_matter(tiny_bert, re
     finally:
         torch.set_default_dtype(torch.float32)
     assert torch.equal(plain, other)
+    with torch.inference_mode():
+        assert torch.equal(plain, weights_of(BertClassifier(tiny_bert, **QUICK).fit(*reviews)))
 
 
 def test_the_revision_reaches_the_hub(monkeypatch, reviews):
@@ -355,10 +357,11 @@ def test_truncation_is_reported_and_warned_about_once(tiny_bert):
         "the model can take more (None is its own limit), or read all of single texts with long_text='window'. "
         "truncation_ has the figures."
     )
-    with pytest.warns(UserWarning, match=re.escape(message)) as caught:
-        report = BertClassifier(tiny_bert, max_length=6, **QUICK).fit(texts, y).truncation_
-    assert len(caught) == 1
-    assert caught[0].filename == __file__
+    for method in ("fit", "partial_fit"):
+        with pytest.warns(UserWarning, match=re.escape(message)) as caught:
+            report = getattr(BertClassifier(tiny_bert, max_length=6, **QUICK), method)(texts, y).truncation_
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
     assert (report.n_rows, report.n_truncated, report.n_tokens_cut, report.longest) == (4, 1, 16, 22)
 
 
@@ -507,6 +510,20 @@ def test_validation_labels_that_training_has_not_are_an_error(tiny_bert, reviews
         BertClassifier(tiny_bert, **QUICK).fit(*reviews, X_val=reviews[0][:2], y_val=["good", "fair"])
 
 
+def test_errors_of_validation_data_say_so(tiny_bert, reviews):
+    message = (
+        "In X_val, y_val or sample_weight_val: Found input variables with inconsistent numbers of samples: [2, 1]. "
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        BertClassifier(tiny_bert, **QUICK).fit(*reviews, X_val=reviews[0][:2], y_val=["good"])
+    message = (
+        "y_val is of problem type 'multi_label_classification', y of 'single_label_classification'. Pass targets of "
+        "the same kind."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        BertClassifier(tiny_bert, **QUICK).fit(*reviews, X_val=reviews[0][:2], y_val=np.eye(2, dtype=int))
+
+
 # -- going on ------------------------------------------------------------------------------------------
 
 
@@ -521,6 +538,30 @@ def test_warm_start_goes_on_from_the_fitted_weights(tiny_bert, reviews):
     assert not torch.allclose(weights_of(cold), before, atol=1e-3)
 
 
+@pytest.mark.parametrize("freeze", ["encoder", 1])
+def test_what_was_frozen_learns_in_a_warm_start_without_freeze(tiny_bert, reviews, freeze):
+    estimator = BertClassifier(tiny_bert, warm_start=True, freeze=freeze, **QUICK).fit(*reviews)
+    stored = pickle.loads(pickle.dumps(estimator))
+    before = [p.clone() for p in estimator.module_.bert.encoder.parameters()]
+    for other in (estimator, stored):
+        other.set_params(freeze=None).fit(*reviews)
+    assert not any(map(torch.equal, estimator.module_.bert.encoder.parameters(), before))
+    assert torch.equal(weights_of(estimator), weights_of(stored))
+
+
+def test_going_on_takes_the_parameters_as_they_are_now(tiny_bert, reviews):
+    texts, labels = reviews[0], np.array([[word == "good", i % 2] for i, word in enumerate(reviews[1])], dtype=int)
+    estimator = BertClassifier(tiny_bert, warm_start=True, threshold=0.2, **QUICK).fit(texts, labels)
+    changed = {"dropout": 0.7, "attention_dropout": 0.6, "class_weight": {0: 3.0}, "label_smoothing": 0.25}
+    estimator.set_params(threshold=1.0, precision="float64", **changed).partial_fit(texts, labels)
+    assert not estimator.predict(texts).any()
+    assert estimator._target.loss_params["label_smoothing"] == 0.25
+    assert estimator._target.loss_params["positive_weight"].tolist() == [3, 1]
+    probabilities = {part.p for part in estimator.module_.modules() if isinstance(part, torch.nn.Dropout)}
+    assert probabilities == {0.7, 0.6}
+    assert {p.dtype for p in estimator.module_.parameters()} == {torch.float64}
+
+
 def test_a_warm_start_that_fails_leaves_the_earlier_fit(tiny_bert, reviews, monkeypatch):
     estimator = BertClassifier(tiny_bert, warm_start=True, **QUICK).fit(*reviews)
     before, train_step, steps = weights_of(estimator).clone(), BertNet.train_step, []
@@ -533,8 +574,9 @@ def test_a_warm_start_that_fails_leaves_the_earlier_fit(tiny_bert, reviews, monk
 
     monkeypatch.setattr(BertNet, "train_step", fail_later)
     with pytest.raises(KeyboardInterrupt):
-        estimator.fit(*reviews)
+        estimator.set_params(precision="float64", dropout=0.5).fit(*reviews)
     assert torch.equal(weights_of(estimator), before)
+    assert (estimator.module_.config.dtype, estimator.module_.config.hidden_dropout_prob) == (torch.float32, 0.1)
 
 
 def test_going_on_with_another_structure_is_an_error(tiny_bert, reviews):
@@ -543,6 +585,8 @@ def test_going_on_with_another_structure_is_an_error(tiny_bert, reviews):
         ValueError, match=r"The fitted module has \{'pooling': 'mean', .* the parameters ask for \{'pool"
     ):
         estimator.set_params(pooling="cls").fit(*reviews)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(0,\)"):
+        BertClassifier(tiny_bert, hidden_layer_sizes=(0,), **QUICK).partial_fit(*reviews)
     with pytest.raises(ValueError, match=r"y holds labels that are not among the classes: \['new'\]"):
         estimator.set_params(pooling="mean").fit(reviews[0], ["new", "good"] * 24)
     with pytest.raises(ValueError, match=r"X has 2 text column\(s\), but BertClassifier was fitted with 1\."):

@@ -387,33 +387,6 @@ def test_an_impossible_id_is_refused_without_the_hub(hub, model):
 # -- config, tokenizer, encoder -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("probability", [None, 0.0, 0.3])
-@pytest.mark.parametrize(
-    ("config", "parameter", "names"),
-    [
-        (make_config(9), "dropout", "hidden_dropout_prob classifier_dropout"),
-        (make_config(9), "attention_dropout", "attention_probs_dropout_prob"),
-        (transformers.DistilBertConfig(), "dropout", "dropout seq_classif_dropout"),
-        (transformers.DistilBertConfig(), "attention_dropout", "attention_dropout"),
-        (transformers.ModernBertConfig(), "dropout", "embedding_dropout mlp_dropout classifier_dropout"),
-    ],
-    ids=["BERT", "BERT attention", "DistilBERT", "DistilBERT attention", "ModernBERT"],
-)
-def test_a_dropout_replaces_the_checkpoints_and_none_leaves_it(tmp_path, config, parameter, names, probability):
-    config.save_pretrained(tmp_path)
-    expected = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
-    if probability is not None:
-        expected |= dict.fromkeys(names.split(), probability)
-    assert load_config(tmp_path, **{parameter: probability}).to_dict() == expected
-
-
-def test_a_dropout_that_an_architecture_lacks_is_refused(tmp_path):
-    transformers.FNetConfig().save_pretrained(tmp_path)
-    sentence = "attention_dropout=0.3 has no counterpart in a 'fnet' model. Pass None."
-    with pytest.raises(ValueError, match=whole(sentence)):
-        load_config(tmp_path, attention_dropout=0.3)
-
-
 def test_the_tokenizer_gives_the_ids_that_it_was_saved_with(folder):
     text = "the plot was very lovely!"
     assert load_tokenizer(folder, make_config(N_TOKENS))(text) == make_tokenizer(WORDS)(text)

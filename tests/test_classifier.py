@@ -134,6 +134,28 @@ def test_many_classes_among_few_rows_pass_without_a_warning(classifier):
     assert classifier.fit(TEXTS, [3, 1, 4, 1, 5, 9]).predict_proba(TEXTS).shape == (6, 5)
 
 
+def test_named_labels_in_another_order_are_an_error(classifier):
+    named = pd.DataFrame(TAGS, columns=["late", "angry", "paid"])
+    swapped = named[["angry", "late", "paid"]]
+    message = (
+        "y has the columns ['angry', 'late', 'paid'], expected ['late', 'angry', 'paid'] as in the first fit. Pass the "
+        "same columns in the same order."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        classifier.fit(TEXTS, named, X_val=TEXTS, y_val=swapped)
+    classifier.partial_fit(TEXTS, named)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        classifier.partial_fit(TEXTS, swapped)
+    classifier.partial_fit(TEXTS, TAGS)
+
+
+@pytest.mark.parametrize(("class_weight", "expected"), [({1: 2}, [2, 1]), ({0: 5, 1: 2}, [5, 2])], ids=str)
+def test_class_weights_are_all_by_name_or_all_by_position(classifier, class_weight, expected):
+    y = pd.DataFrame(TAGS[:, :2], columns=[1, 2])
+    classifier.set_params(class_weight=class_weight).fit(TEXTS, y)
+    assert classifier._target.loss_params["positive_weight"].tolist() == expected
+
+
 def test_class_weights_multiply_the_sample_weights(classifier):
     y = np.array([1, 0, 0, 0, 0, 0])
     classifier.set_params(class_weight={1: 5.0}, precision="float64").fit(TEXTS, y)

@@ -207,6 +207,17 @@ def test_it_can_be_fitted_further_cloned_and_stored(foreign, reviews, tmp_path):
     assert list(classifier.fit(*reviews).classes_) == ["bad", "good"]
 
 
+def test_a_stored_estimator_without_its_state_is_not_taken_for_a_model_of_transformers(tiny_bert, reviews, tmp_path):
+    BertClassifier(tiny_bert, **QUICK).fit(*reviews).save_pretrained(tmp_path / "stored")  # mean pooling
+    (tmp_path / "stored" / "sklearn_bert.json").unlink()
+    message = (
+        f"{str(tmp_path / 'stored')!r} holds an estimator of this package without its 'sklearn_bert.json'. Copy the "
+        "whole folder again, or save the estimator again."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        BertClassifier.from_pretrained(tmp_path / "stored")
+
+
 def test_weights_of_older_checkpoints_are_read_without_unpickling_objects(foreign, reviews):
     folder = foreign(num_labels=2)
     expected = BertClassifier.from_pretrained(folder, **EXACT).predict_proba(reviews[0])

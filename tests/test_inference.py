@@ -83,6 +83,16 @@ def test_texts_predicted_chunk_by_chunk_come_in_few_shapes(tiny_bert, reviews, m
     assert shapes == met
 
 
+@pytest.mark.parametrize("precisions", [("float32", "float64"), ("float64", "bfloat16")])
+def test_a_moved_net_computes_in_the_precision_asked_for(tiny_bert, reviews, precisions):
+    first, then = precisions
+    classifier = BertClassifier(tiny_bert, **EXACT | {"precision": first}).fit(*reviews)
+    before = classifier.predict_proba(reviews[0])
+    classifier.net_.move("cpu", then)
+    difference = abs(classifier.predict_proba(reviews[0]) - before).max()
+    assert 0 < difference < {"float64": 1e-5, "bfloat16": 0.1}[then]
+
+
 def test_pairs_stay_together_in_little_memory(tiny_bert, reviews, small_memory):
     pairs = list(zip(reviews[0], reviews[0][::-1], strict=True))
     classifier = BertClassifier(tiny_bert, **EXACT).fit(pairs, reviews[1])

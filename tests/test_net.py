@@ -5,6 +5,7 @@ import torch
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._batching import EncodedDataset
 from sklearn_bert._checkpoint import load_config, load_tokenizer
+from sklearn_bert._dropout import set_dropout
 from sklearn_bert._net import BertNet
 from sklearn_bert._tokenization import tokenize
 
@@ -37,7 +38,8 @@ def dataset(tiny_bert, reviews):
 @pytest.fixture
 def make_net(tiny_bert):
     def make(problem_type="single_label_classification", num_labels=2, **changes):
-        config = load_config(tiny_bert, dropout=0.0, attention_dropout=0.0)
+        config = load_config(tiny_bert)
+        set_dropout(config, dropout=0.0, attention_dropout=0.0)
         config.num_labels, config.problem_type = num_labels, problem_type
         torch.manual_seed(0)
         return BertNet(tiny_bert, config, pad_token_id=0, **PARAMS | changes).initialize()

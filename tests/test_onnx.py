@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -109,15 +110,33 @@ def test_a_text_gives_the_same_alone_and_in_company(exported, two_hundred_texts)
     np.testing.assert_allclose(alone, estimator._logits(texts), atol=1e-4)
 
 
-def test_the_example_serves_without_torch(exported, reviews):
-    estimator, folder = exported
+def serve(folder, texts):
+    """What the example prints, a line per text, in a process that has neither torch nor transformers."""
     program = (
         f"import runpy, sys; sys.argv = ['serve', {str(folder)!r}]; runpy.run_path({str(SERVE)!r});"
         "assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", program], input="\n".join(reviews[0]), capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", program], input="\n".join(texts), capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == list(estimator.predict(reviews[0]))
+    return run.stdout.splitlines()
+
+
+def test_the_example_serves_without_torch(exported, reviews):
+    estimator, folder = exported
+    assert serve(folder, reviews[0]) == list(estimator.predict(reviews[0]))
+
+
+def test_the_example_serves_labels_and_numbers(tiny_bert, reviews, tmp_path):
+    texts, numbers = reviews[0], np.arange(96.0).reshape(48, 2)
+    labels = pd.DataFrame({"nice": [y == "good" for y in reviews[1]], "odd": np.arange(48) % 2 == 1}).astype(int)
+    classifier = BertClassifier(tiny_bert, **EXACT).fit(texts, labels)
+    classifier.export_onnx(tmp_path / "model.onnx")
+    names = classifier.label_names_
+    assert serve(tmp_path, texts) == [" ".join(names[row == 1]) for row in classifier.predict(texts)]
+    regressor = BertRegressor(tiny_bert, **EXACT).fit(texts, numbers)
+    regressor.export_onnx(tmp_path / "model.onnx")
+    printed = [[float(value) for value in line.split()] for line in serve(tmp_path, texts)]
+    np.testing.assert_allclose(printed, regressor.predict(texts), rtol=1e-4, atol=1e-4)
 
 
 def test_the_file_names_its_labels(exported):

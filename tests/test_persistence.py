@@ -16,8 +16,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -211,6 +213,42 @@ def test_loading_takes_its_turn_with_fits(classifier, tmp_path, monkeypatch):
     assert free == [False]
 
 
+def test_requests_of_metadata_survive_a_pickle_and_are_no_part_of_a_folder(classifier, reviews, tmp_path):
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking = copy.copy(classifier).set_fit_request(sample_weight=True)
+        asking.save_pretrained(tmp_path / "model")
+        joblib.dump(asking, tmp_path / "estimator")
+        found = [pickle.loads(pickle.dumps(asking)), copy.deepcopy(asking), joblib.load(tmp_path / "estimator")]
+        loaded = BertClassifier.from_pretrained(tmp_path / "model")
+        requests = [again.get_metadata_routing().fit.requests["sample_weight"] for again in [*found, loaded]]
+    assert requests == [True, True, True, None]
+    for again in [*found, loaded]:
+        assert_same(again, classifier, reviews[0])
+
+
+def test_callbacks_survive_a_pickle_and_are_no_part_of_a_folder(tiny_bert, reviews, tmp_path):
+    monitor = ScoringMonitor(scoring="accuracy")
+    estimator = BertClassifier(tiny_bert, **QUICK).set_callbacks(monitor).fit(*reviews)
+    estimator.save_pretrained(tmp_path / "model")
+    joblib.dump(estimator, tmp_path / "estimator")
+    loaded = BertClassifier.from_pretrained(tmp_path / "model")
+    assert not hasattr(loaded, "_skl_callbacks")
+    assert_same(loaded, estimator, reviews[0])
+    for again in (pickle.loads(pickle.dumps(estimator)), joblib.load(tmp_path / "estimator")):
+        assert_same(again, estimator, reviews[0])
+        assert_same(again.fit(*reviews), estimator, reviews[0])
+        assert len(again._skl_callbacks[0].get_logs().data) > 0
+
+
+def test_what_a_subclass_learns_is_stored_and_what_a_user_notes_is_not(classifier, tmp_path):
+    estimator = copy.copy(classifier)
+    estimator.vocabulary_size_, estimator.note = 7, object()
+    estimator.save_pretrained(tmp_path / "model")
+    loaded = BertClassifier.from_pretrained(tmp_path / "model")
+    assert loaded.vocabulary_size_ == 7
+    assert not hasattr(loaded, "note")
+
+
 # In a process that has seen no data, and in which nothing may unpickle, run programs, or write.
 LOAD_ONLY = textwrap.dedent("""
     import json, sys, numpy, torch, sklearn_bert
@@ -378,7 +416,24 @@ def test_labels_that_json_cannot_hold_are_an_error(tiny_bert, reviews, tmp_path)
 def test_names_of_labels_that_json_cannot_hold_are_an_error(tiny_bert, reviews, tmp_path):
     frame = pd.DataFrame(dict.fromkeys(pd.to_datetime(["2020-01-01", "2020-01-02"]), [0, 1] * 24))
     estimator = BertClassifier(tiny_bert, **QUICK).fit(reviews[0], frame)
-    with pytest.raises(TypeError, match=r"^label_names_ holds a value of type pandas\..*Timestamp: "):
+    cure = (
+        r"Convert the names, for example with y\.rename\(columns=str\), and fit again; or store the estimator with "
+        r"joblib\."
+    )
+    message = rf"^label_names_ holds a value of type pandas\..*Timestamp: .*, which JSON cannot hold\. .*{cure}$"
+    with pytest.raises(TypeError, match=message):
+        estimator.save_pretrained(tmp_path / "model")
+    estimator.fit(reviews[0], frame.rename(columns=str)).save_pretrained(tmp_path / "model")
+
+
+def test_what_else_json_cannot_hold_has_nothing_to_do_with_labels(classifier, tmp_path):
+    estimator = copy.copy(classifier)
+    estimator.colour_ = Colour.RED
+    message = (
+        "colour_ holds a value of type tests.test_values.Colour: <Colour.RED: 'red'>, which JSON cannot hold. "
+        "Expected str, int, bool or float. Store the estimator with joblib."
+    )
+    with pytest.raises(TypeError, match=exactly(message)):
         estimator.save_pretrained(tmp_path / "model")
 
 

@@ -233,39 +233,20 @@ def test_the_decision_agrees_with_predict_and_probability(y, shape, chosen, like
 LABELS = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]])
 
 
-def test_balanced_labels_weigh_as_much_with_as_without():
-    weights = np.array([1.0, 3.0, 2.0, 2.0])
-    target = MultiLabelTarget(LABELS, weights, class_weight="balanced")
-    positive_weight = target.loss_params["positive_weight"]
-    for j in (0, 1):
-        having = weights @ LABELS[:, j] * positive_weight[j]
-        assert having == pytest.approx(weights @ (1 - LABELS[:, j]))
-    assert positive_weight[2:].tolist() == [1.0, 1.0]  # none has it, all have it: nothing to even out
-    assert target.weigh(LABELS, weights) is weights
-
-
-def test_a_dict_weighs_labels_by_position_and_leaves_the_others():
-    target = MultiLabelTarget(LABELS, np.ones(4), class_weight={3: 2.5, 0: 0.5})
+def test_weights_of_labels_go_to_the_loss_and_leave_those_of_the_rows():
+    weights = np.ones(4)
+    target = MultiLabelTarget(LABELS, weights, class_weight={3: 2.5, 0: 0.5})
     assert target.loss_params["positive_weight"].tolist() == [0.5, 1.0, 1.0, 2.5]
-    assert "positive_weight" not in MultiLabelTarget(LABELS, np.ones(4)).loss_params
-
-
-@pytest.mark.parametrize("class_weight", [{4: 2.0}, {"a": 2.0}, {0: -1.0}], ids=str)
-def test_weights_of_no_label_or_below_zero_are_refused(class_weight):
-    message = (
-        f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the 4 labels, by their "
-        "positions from 0 to 3. Labels left out weigh 1."
-    )
-    with pytest.raises(ValueError, match=exactly(message)):
-        MultiLabelTarget(LABELS, np.ones(4), class_weight=class_weight)
+    assert target.weigh(LABELS, weights) is weights
+    assert "positive_weight" not in MultiLabelTarget(LABELS, weights).loss_params
 
 
 def test_a_label_is_predicted_above_its_threshold():
     thresholds = np.array([0.5, 0.2, 0.9, 0.0])
-    target = MultiLabelTarget(LABELS, np.ones(4), threshold=thresholds)
+    target = MultiLabelTarget(LABELS, np.ones(4))
     logits = random_logits(200, 4)
-    assert np.array_equal(target.predict(logits), target.predict_proba(logits) > thresholds)
-    assert MultiLabelTarget(LABELS, np.ones(4), threshold=1.0).predict(logits).sum() == 0
+    assert np.array_equal(target.predict(logits, thresholds), target.predict_proba(logits) > thresholds)
+    assert target.predict(logits, 1.0).sum() == 0
 
 
 @pytest.mark.parametrize("threshold", [1.5, [0.5, 0.5], [0.5, 0.5, 0.5, -0.1], [[0.5] * 4]], ids=str)
@@ -312,7 +293,7 @@ def test_labels_that_were_not_announced_are_refused():
     target = SingleLabelTarget(UNEVEN, WEIGHTS)
     message = (
         "y holds labels that are not among the classes: ['d', 'e']. Expected some of ['a', 'b', 'c']. Drop these rows, "
-        "or fit anew on all classes."
+        "or fit anew on all classes (partial_fit takes them as classes=)."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         target.encode(np.array(["a", "e", "d", "b"]))
@@ -333,9 +314,39 @@ def test_classes_may_be_announced():
     target = SingleLabelTarget(UNEVEN, WEIGHTS, classes=["d", "a", "b", "c"])
     assert target.classes.tolist() == ["a", "b", "c", "d"]
     assert target.encode(np.array(["d"])).tolist() == [3]
-    message = "y has 4 columns of 0 and 1, but classes=[0, 1]. Expected a class for each column: pass range(4) or None."
+    message = "y has 4 columns of 0 and 1, but classes=[0, 2]. Expected a class for each column: pass range(4) or None."
     with pytest.raises(ValueError, match=exactly(message)):
-        MultiLabelTarget(LABELS, np.ones(4), classes=[0, 1])
+        MultiLabelTarget(LABELS, np.ones(4), classes=[0, 2])
+    for classes in ([0, 1], range(4)):  # as scikit-learn's np.unique(y), or a class for each column
+        assert MultiLabelTarget(LABELS, np.ones(4), classes=classes).classes.tolist() == [0, 1, 2, 3]
+    message = "BertClassifier needs at least two classes, but classes has 1 class: 'a'. Pass all that will ever come."
+    with pytest.raises(ValueError, match=exactly(message)):
+        SingleLabelTarget(UNEVEN, WEIGHTS, classes=["a"])
+
+
+def test_a_target_goes_on_with_its_classes_and_with_other_parameters():
+    first = SingleLabelTarget(UNEVEN, WEIGHTS, classes=["a", "b", "c", "d"])
+    y = np.array(["d", "a", "a"])
+    second = first.again(y, np.ones(3), None, class_weight="balanced", label_smoothing=0.1)
+    assert second.classes.tolist() == first.classes.tolist()
+    assert second.class_weight.tolist() == [0.75, 1, 1, 1.5]  # of two classes in y; the others have no rows
+    assert second.loss_params == {"label_smoothing": 0.1}
+    message = "Got classes=['a', 'b'], expected those of the first call, ['a', 'b', 'c', 'd']. Pass the same, or None."
+    with pytest.raises(ValueError, match=exactly(message)):
+        first.again(y, np.ones(3), ["a", "b"])
+
+
+def test_labels_go_on_with_other_parameters_but_not_another_number():
+    first = MultiLabelTarget(LABELS, np.ones(4))
+    assert first.again(LABELS, np.ones(4), None, label_smoothing=0.1).loss_params == {"label_smoothing": 0.1}
+    message = "y has 3 columns, expected 4 as in the first fit. Pass the same columns."
+    with pytest.raises(ValueError, match=exactly(message)):
+        first.again(LABELS[:, :3], np.ones(4), None)
+
+
+def test_numbers_go_on_in_the_first_fits_units():
+    first = RegressionTarget(PRICES, np.ones(4))
+    assert first.again(PRICES / 100, np.ones(4), None, scale=True) is first
 
 
 # --- numbers -----------------------------------------------------------------------------------

@@ -26,6 +26,48 @@ def test_each_pattern_of_labels_gives_its_share():
         assert abs(apart[(y == pattern).all(axis=1)].sum() - 0.2 * size) <= 1
 
 
+def test_of_many_labels_all_kinds_of_rows_are_set_apart():
+    """Most patterns occur once, and rows with such a pattern have more labels than others."""
+    rng = np.random.default_rng(0)
+    y = (rng.random((2000, 20)) < np.geomspace(0.005, 0.4, 20)).astype(int)
+    for seed in range(5):
+        apart = holdout_rows(MULTI, y, 0.1, seed)
+        assert apart.sum() == 200
+        assert y[apart].sum(axis=1).mean() == pytest.approx(y.sum(axis=1).mean(), rel=0.1)
+        rare = y.sum(axis=0) < 100
+        assert rare.sum() >= 5
+        np.testing.assert_allclose(y[apart][:, rare].sum(axis=0), 0.1 * y[:, rare].sum(axis=0), atol=4)
+
+
+def test_patterns_that_all_differ_give_their_share_too():
+    y = np.arange(64)[:, None] >> np.arange(6) & 1
+    assert holdout_rows(MULTI, y, 0.5, seed=0).sum() == 32
+
+
+def test_no_label_loses_all_its_rows():
+    """Labels of one, two or three rows among rows with patterns of their own."""
+    rng = np.random.default_rng(0)
+    y = np.zeros((60, 40), dtype=int)
+    for label in range(40):
+        y[rng.choice(60, 1 + label % 3, replace=False), label] = 1
+    for seed in range(50):
+        apart = holdout_rows(MULTI, y, 0.5, seed)
+        assert (y[~apart].sum(axis=0) > 0).all()
+        assert apart.sum() >= 5
+
+
+def test_a_label_that_no_row_has_changes_nothing():
+    y = np.arange(64)[:, None] >> np.arange(6) & 1
+    with_none = np.column_stack([y, np.zeros(64, dtype=int)])
+    np.testing.assert_array_equal(holdout_rows(MULTI, with_none, 0.5, seed=0), holdout_rows(MULTI, y, 0.5, seed=0))
+
+
+@pytest.mark.parametrize("n", [4, 6, 10, 15, 19])
+def test_of_few_numbers_the_fraction_is_set_apart_as_well(n):
+    for seed in range(20):
+        assert holdout_rows(NUMBERS, np.arange(float(n)), 0.5, seed).sum() == n // 2
+
+
 @pytest.mark.parametrize("shape", [(200,), (200, 2)])
 def test_numbers_of_all_sizes_are_set_apart(shape):
     y = np.random.default_rng(0).lognormal(size=shape)

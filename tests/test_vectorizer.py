@@ -119,6 +119,27 @@ def test_the_vectors_stay_when_the_estimator_is_fitted_again(tiny_bert, reviews)
     np.testing.assert_array_equal(vectorizer.transform(reviews[0]), before)
 
 
+def test_the_estimators_tokenizer_keeps_its_own_truncation(tiny_bert, reviews, monkeypatch):
+    """Between its setting of the truncation and its reading of the texts, another thread may read with another one."""
+    settings = QUICK | EXACT | {"long_text": "truncate"}
+    classifier = BertClassifier(tiny_bert, max_length=32, **settings).fit(*reviews)
+    vectorizer = BertVectorizer(classifier, max_length=4, long_text="truncate", **EXACT).fit(reviews[0])
+    assert vectorizer.tokenizer_ is not classifier.tokenizer_
+    scores, vectors = classifier.decision_function(reviews[0]), vectorizer.transform(reviews[0])
+    found, tokenizer_class = [], type(classifier.tokenizer_)
+    set_truncation = tokenizer_class.set_truncation_and_padding
+
+    def set_and_be_interrupted(tokenizer, *args, **kwargs):
+        set_truncation(tokenizer, *args, **kwargs)
+        if not found:
+            found.append(None)  # so that it happens once
+            found[0] = vectorizer.transform(reviews[0])
+
+    monkeypatch.setattr(tokenizer_class, "set_truncation_and_padding", set_and_be_interrupted)
+    np.testing.assert_array_equal(classifier.decision_function(reviews[0]), scores)
+    np.testing.assert_array_equal(found[0], vectors)
+
+
 def test_a_frozen_estimator_and_its_folder_give_the_same_vectors(tiny_bert, reviews, tmp_path):
     classifier = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
     classifier.save_pretrained(tmp_path / "model")
@@ -172,6 +193,18 @@ def test_it_must_be_fitted_first_and_another_column_name_is_an_error(tiny_bert, 
     assert list(vectorizer.feature_names_in_) == ["review"]
     with pytest.raises(ValueError, match="The feature names should match"):
         vectorizer.transform(pd.DataFrame({"summary": reviews[0]}))
+
+
+@pytest.mark.parametrize("X", [pd.DataFrame({"summary": ["a"]}), ["a"]], ids=["a frame", "a list"])
+def test_a_fit_that_fails_leaves_the_vectorizer_as_it_was(tiny_bert, reviews, X):
+    frame = pd.DataFrame({"review": reviews[0]})
+    vectorizer = BertVectorizer(tiny_bert, **EXACT).fit(frame)
+    vectors = vectorizer.transform(frame)
+    before = dict(vars(vectorizer.set_params(max_length=1000)))
+    with pytest.raises(ValueError, match="max_length=1000 is more than the model's 64 positions"):
+        vectorizer.fit(X)
+    assert vars(vectorizer) == before
+    np.testing.assert_array_equal(vectorizer.transform(frame), vectors)
 
 
 def test_parameters_are_documented_in_the_constructors_order():
