@@ -66,7 +66,7 @@ def resolve_checkpoint(model, revision=None):
         return folder
     if isinstance(model, os.PathLike) or folder.is_absolute() or not model or model[0] in ".~":
         raise OSError(
-            f"model={str(model)!r} is not a folder. Expected a folder with a checkpoint's config, weights and "
+            f"{str(model)!r} is not a folder. Expected a folder with a checkpoint's config, weights and "
             "tokenizer, or a hub id. Check the path."
         )
     cached = _snapshot(model, revision, local_files_only=True)

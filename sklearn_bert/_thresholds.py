@@ -124,10 +124,12 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
             probabilities are not an array of all labels, or `metric` is NaN at every threshold of a label.
         """
         labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
-        if labels.ndim != 2 or labels.shape[1] < 2 or not np.isin(labels, (0, 1)).all():
+        others = labels[~np.isin(labels, (0, 1))]
+        if labels.ndim != 2 or labels.shape[1] < 2 or len(others):
             raise ValueError(
-                f"TunedThresholdsClassifierCV expects a 2-D y of 0 and 1, a column per label, got shape {labels.shape}."
-                " For two classes use sklearn.model_selection.TunedThresholdClassifierCV."
+                "TunedThresholdsClassifierCV expects a 2-D y of 0 and 1, a column per label, got shape "
+                f"{labels.shape}{f', with {others[0]!s} in it' if len(others) else ''}. For two classes use "
+                "sklearn.model_selection.TunedThresholdClassifierCV."
             )
         params = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
         probabilities = self._out_of_fold(X, y, labels, params)

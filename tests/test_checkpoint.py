@@ -266,7 +266,7 @@ def test_a_folder_is_its_own_checkpoint_with_any_kind_of_tokenizer(folder, token
 @pytest.mark.parametrize("model", ["", "/no/such", "./name", "../name", "~/name", Path("org/name")], ids=repr)
 def test_a_path_that_does_not_exist_is_no_hub_id(model, hub):
     sentence = (
-        f"model={str(model)!r} is not a folder. Expected a folder with a checkpoint's config, weights and tokenizer, "
+        f"{str(model)!r} is not a folder. Expected a folder with a checkpoint's config, weights and tokenizer, "
         "or a hub id. Check the path."
     )
     with pytest.raises(OSError, match=whole(sentence)):

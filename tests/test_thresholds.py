@@ -249,11 +249,15 @@ def test_y_may_be_sparse():
     assert tuned.best_thresholds_.tolist() == TunedThresholdsClassifierCV(Sigmoid()).fit(X, Y).best_thresholds_.tolist()
 
 
-@pytest.mark.parametrize("y", [Y[:, 0], Y[:, :1], Y * 2], ids=["1-D", "one column", "twos"])
-def test_other_targets_are_an_error(y):
+@pytest.mark.parametrize(
+    ("y", "found"),
+    [(Y[:, 0], ""), (Y[:, :1], ""), (Y * 2, ", with 2 in it"), (np.where(Y, np.nan, 0), ", with nan in it")],
+    ids=["1-D", "one column", "twos", "NaN"],
+)
+def test_other_targets_are_an_error(y, found):
     message = (
-        f"TunedThresholdsClassifierCV expects a 2-D y of 0 and 1, a column per label, got shape {y.shape}. For two "
-        "classes use sklearn.model_selection.TunedThresholdClassifierCV."
+        f"TunedThresholdsClassifierCV expects a 2-D y of 0 and 1, a column per label, got shape {y.shape}{found}. For "
+        "two classes use sklearn.model_selection.TunedThresholdClassifierCV."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         TunedThresholdsClassifierCV(Sigmoid()).fit(X, y)
