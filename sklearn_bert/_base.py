@@ -110,7 +110,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         context.call_on_fit_task_begin(estimator=self, **data)
-        with _unchanged_by_failure(self):
+        with unchanged_by_failure(self):
             rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
             held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
             self._fit(
@@ -133,7 +133,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             )
         goes_on = self.__sklearn_is_fitted__()
         curve = self.loss_curve_ if goes_on else []
-        with _unchanged_by_failure(self):
+        with unchanged_by_failure(self):
             rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
             self._fit(rows, None, goes_on, classes=classes, max_epochs=1, checkpoint_dir=None)
             self.loss_curve_ = [*curve, *self.loss_curve_]
@@ -307,7 +307,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
 
 
 @contextmanager
-def _unchanged_by_failure(estimator):
+def unchanged_by_failure(estimator):
     """Give the estimator its attributes back if the context fails: half-trained, it must not look trained."""
     earlier = dict(vars(estimator))
     try:

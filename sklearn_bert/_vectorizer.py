@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._base import _unchanged_by_failure
+from ._base import unchanged_by_failure
 from ._checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
 from ._device import resolve_device, resolve_precision, seeded
 from ._inference import InferenceNet
@@ -148,7 +148,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         OSError
             If the checkpoint cannot be loaded.
         """
-        with _unchanged_by_failure(self):
+        with unchanged_by_failure(self):
             self._check_X(X, reset=True)
             device = resolve_device(self.device)
             precision = resolve_precision(self.precision, device)
