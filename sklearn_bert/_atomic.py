@@ -62,8 +62,10 @@ def whole_file(path):
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
     with refusals_in_words(path):
         draft.touch(exist_ok=False)
+        mode = draft.stat().st_mode
         try:
             yield draft
+            draft.chmod(mode)  # as the umask has it: safetensors keeps its files to the user
             _sync(draft)
             os.replace(draft, path)
             sync_folder(path.parent)
@@ -100,6 +102,7 @@ def whole_folder(path):
             if path.is_dir():
                 shutil.copymode(path, draft)  # a private folder stays private
             yield draft
+            _share_as_usual(draft)
             for inner in (*draft.rglob("*"), draft):
                 if inner.is_file() or os.name == "posix":
                     _sync(inner)
@@ -107,6 +110,17 @@ def whole_folder(path):
             sync_folder(path.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)  # by now the old folder, if there was one and all went well
+
+
+def _share_as_usual(folder):
+    """Give the files the mode that the umask gives to a new one: safetensors keeps its own to the user."""
+    new = folder / f"{secrets.token_hex(4)}.new"
+    new.touch()
+    mode = new.stat().st_mode
+    new.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def _put_in_place(draft, path):

@@ -181,7 +181,8 @@ def choose(target, names, wanted, logits):
         return [(target.kind, names[k], *target.contrast(k)) for k in target.foremost(logits)]
     if not isinstance(wanted, Hashable) or wanted not in names:
         raise ValueError(f"Got target={wanted!r}, expected None or one of {names}. Pass what is to be explained.")
-    return [(target.kind, wanted, *target.contrast(names.index(wanted)))] * len(logits)
+    k = names.index(wanted)
+    return [(target.kind, names[k], *target.contrast(k))] * len(logits)
 
 
 class _Scorer(nn.Module):

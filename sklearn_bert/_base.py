@@ -186,7 +186,8 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         pooling, separate, learning_rate = resolve_recipe(self, config, n_columns)
         if goes_on:
             self._check_module(pooling, separate)
-        max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), n_columns)
+        n_read_together = 1 if separate else n_columns
+        max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), n_read_together)
         reader = TextReader(tokenizer, max_length, self.long_text, self.stride, separate)
         reader.check(n_columns)
         net = BertNet(
@@ -197,7 +198,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             max_length=max_length,
             precision=precision,
             seed=seed,
-            new_module=partial(self.module_.rebuilt, config) if goes_on else None,
+            new_module=partial(self.module_.rebuilt, config, self.dropout) if goes_on else None,
             module__pooling=pooling,
             module__siamese=separate,
             lr=learning_rate,

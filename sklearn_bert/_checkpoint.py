@@ -153,7 +153,7 @@ def load_tokenizer(folder, config):
     return tokenizer
 
 
-def load_encoder(folder, config, dtype=torch.float32):
+def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
     """The pretrained encoder, in `dtype`; parts the checkpoint lacks (a pooler) start at random.
 
     Raises
@@ -161,7 +161,7 @@ def load_encoder(folder, config, dtype=torch.float32):
     OSError
         If the weights cannot be read, or are not those of the config.
     ValueError
-        If the encoder cannot ignore padding.
+        If the encoder takes no token ids, cannot ignore padding, or lacks a trained pooler that it needs.
     """
     try:
         with quiet():
@@ -186,10 +186,19 @@ def load_encoder(folder, config, dtype=torch.float32):
             f"The weights in {str(folder)!r} are not those that its config.json describes: absent or of another shape "
             f"are {', '.join(sorted(misfits)[:3])}{', ...' if len(misfits) > 3 else ''}. {_SAVE_AGAIN}"
         )
-    if "attention_mask" not in inspect.signature(encoder.forward).parameters:
+    parameters = inspect.signature(encoder.forward).parameters
+    if "input_ids" not in parameters:
+        raise ValueError(f"A {config.model_type!r} encoder takes no token ids. Choose a text encoder, such as BERT.")
+    if "attention_mask" not in parameters:
         raise ValueError(
             f"A {config.model_type!r} encoder takes no attention mask, so padding would change its predictions. "
             "Choose an encoder with attention, such as BERT."
+        )
+    lacks_pooler = getattr(encoder, "pooler", None) is None or any("pooler" in key for key in report["missing_keys"])
+    if needs_pooler and lacks_pooler:
+        raise ValueError(
+            f"{str(folder)!r} holds no trained pooler, so its vectors would be of random weights. Pass pooling='mean' "
+            "or 'cls'."
         )
     return encoder
 

@@ -63,9 +63,9 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         BERT's own recipe [1]_ in one step, see `pooling` and `pair_encoding`.
     dropout : float, default=None
         Dropout probability of the hidden states, in the encoder and before the head. None is the
-        checkpoint's own (0.1 for BERT).
+        checkpoint's own (0.1 for BERT), or in a training that goes on what it was so far.
     attention_dropout : float, default=None
-        Dropout probability of the attention weights. None is the checkpoint's own.
+        Dropout probability of the attention weights. None as in `dropout`.
     freeze : {"embeddings", "encoder"} or int, default=None
         What keeps its pretrained weights: the embeddings; the embeddings and that many of the lowest
         layers; or the whole encoder. What is frozen takes neither gradients nor optimizer memory, and
@@ -401,7 +401,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         if reset:
             vars(self).pop("label_names_", None)
             if target_class is MultiLabelTarget and hasattr(y, "columns"):
-                self.label_names_ = np.asarray(list(y.columns), dtype=object)
+                self.label_names_ = np.empty(len(y.columns), dtype=object)
+                self.label_names_[:] = list(y.columns)  # of a MultiIndex tuples, which NumPy would take apart
         elif hasattr(y, "columns") and list(y.columns) != list(getattr(self, "label_names_", y.columns)):
             raise ValueError(
                 f"y has the columns {list(y.columns)}, expected {list(self.label_names_)} as in the first fit. Pass "

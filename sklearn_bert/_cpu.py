@@ -40,6 +40,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
 
 def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
     """As ``torch.nn.functional.scaled_dot_product_attention``."""
+    query, key, value = map(_as_autocast, (query, key, value))
     fused_is_quick = dropout_p == 0 and query.dtype not in (torch.bfloat16, torch.float16)
     mask_learns = attn_mask is not None and attn_mask.requires_grad
     unusual = is_causal or enable_gqa or mask_learns or query.ndim != 4
@@ -49,6 +50,13 @@ def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False,
         )
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     return _Attention.apply(query, key, value, attn_mask, dropout_p, scale)
+
+
+def _as_autocast(x):
+    """In autocast's dtype, which it gives to torch's function but not to ours: rotary queries are in float32."""
+    if x.device.type != "cpu" or x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu"):
+        return x
+    return x.to(torch.get_autocast_dtype("cpu"))
 
 
 class _Dropout(torch.autograd.Function):
@@ -125,7 +133,7 @@ def _attention_weights(query, key, mask, n_keys):
         # The least number, not minus infinity: a row may be masked wholly.
         bias[..., :n_keys].masked_fill_(~mask, torch.finfo(bias.dtype).min)
     elif mask is not None:
-        bias[..., :n_keys] = mask
+        bias[..., :n_keys] = mask.clamp(min=torch.finfo(bias.dtype).min)
     bias[..., n_keys:] = torch.finfo(bias.dtype).min
     return scores.add_(bias).softmax(dim=-1)
 

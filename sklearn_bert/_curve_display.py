@@ -157,6 +157,11 @@ def _draw(ax, values, label, linestyle="-", **style):
 
 def _learning_rates(estimator):
     """The encoder's learning rate over the epochs run, of those it was laid out for."""
+    if not 0 < estimator.n_iter_ <= estimator.max_epochs:
+        raise ValueError(
+            f"learning_rate=True needs the rates of one fit, but {estimator.n_iter_} epochs were run and max_epochs is "
+            f"{estimator.max_epochs}: partial_fit has a schedule for each call. Pass learning_rate=False."
+        )
     n_steps = _STEPS * estimator.max_epochs
     steps = range(_STEPS * len(estimator.loss_curve_))
     factors = [linear_warmup_decay(step, n_steps, estimator.warmup_fraction) for step in steps]

@@ -37,4 +37,4 @@ def set_dropout(config, **probabilities):
                 f"{parameter}={probability} has no counterpart in a {config.model_type!r} model. Pass None."
             )
         for name in names if probability is not None else ():
-            setattr(config, name, probability)
+            setattr(config, name, float(probability))  # transformers refuses NumPy's

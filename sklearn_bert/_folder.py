@@ -7,6 +7,7 @@ are JSON and safetensors, which hold values only.
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -114,6 +115,15 @@ def _check_replaceable(folder):
             f"{str(folder)!r} exists and holds other things than a stored estimator: {', '.join(sorted(found)[:3])}"
             f"{', ...' if len(found) > 3 else ''}. Expected a new or empty folder, or one that save_pretrained wrote. "
             "Choose another name."
+        )
+    here, real = Path.cwd(), os.path.realpath(folder)
+    fixed = {str(path): "the working directory" for path in (here, *here.parents)}
+    if os.path.ismount(real):
+        fixed[real] = "a mount point"
+    if real in fixed:
+        raise OSError(
+            f"{str(folder)!r} is {fixed[real]}, which cannot be replaced as a whole. Pass a folder inside it, such as "
+            f"{str(folder / 'model')!r}."
         )
 
 

@@ -3,6 +3,7 @@
 What training and prediction share of the skorch net.
 """
 
+import re
 from functools import partial
 
 import numpy as np
@@ -53,7 +54,8 @@ class InferenceNet(skorch.NeuralNet):
     @classmethod
     def from_arrays(cls, arrays, config, params):
         """A net on the CPU, ready to predict, from what `arrays` and `stored_params` give."""
-        with seeded(0, torch.device("cpu")):  # the caller's random state stays: all is overwritten
+        # The caller's random state stays: all is overwritten. Weights of inference mode could never have gradients.
+        with seeded(0, torch.device("cpu")), torch.inference_mode(False):
             net = InferenceNet(config, **params, device="cpu", verbose=0).initialize()
         # torch warns about an array that it may not write to, a memory map for example
         writeable = {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
@@ -178,8 +180,16 @@ class InferenceNet(skorch.NeuralNet):
     def _compute(self, function, inputs):
         """A function of the module, on the device and in the precision asked for; the result in float32 or better."""
         forget_lost_threads()
-        with self._autocast():
-            result = function(**to_device(inputs, self.device))
+        try:
+            with self._autocast():
+                result = function(**to_device(inputs, self.device))
+        except RuntimeError as error:
+            if self.precision in _AUTOCAST and re.search("BFloat16|Half|dtype", str(error)):
+                raise ValueError(
+                    f"A {self.config.model_type!r} encoder cannot compute in {self.precision} ({error}). Pass "
+                    "precision='float32'."
+                ) from error
+            raise
         return result.to(torch.promote_types(result.dtype, torch.float32))
 
     def _autocast(self):

@@ -30,11 +30,13 @@ def stack_of(encoder):
     Raises
     ------
     ValueError
-        If the encoder keeps no list of its layers (ALBERT shares one among all).
+        If the encoder keeps no list of its layers (ALBERT shares one among all, XLM has one for each of their parts).
     """
     n_layers = encoder.config.num_hidden_layers
-    for name, module in encoder.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == n_layers:
+    lists = {name: m for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList) and len(m) == n_layers}
+    for name, module in lists.items():
+        parent = name.rpartition(".")[0]
+        if sum(other.rpartition(".")[0] == parent for other in lists) == 1:  # else a list of parts of layers
             first = name.split(".")[0]
             children = dict(encoder.named_children())
             before = list(children)[: list(children).index(first)]
@@ -85,7 +87,7 @@ def rate_factors(encoder, layer_decay):
     it, and the embeddings that of one layer more.
     """
     factors = {id(p): 1.0 for p in encoder.parameters()}
-    if layer_decay != 1.0:
+    if layer_decay != 1.0 and any(p.requires_grad for p in encoder.parameters()):
         embeddings, layers = stack_of(encoder)
         for depth, parts in enumerate([*([layer] for layer in reversed(layers)), embeddings]):
             factors |= {id(p): layer_decay**depth for part in parts for p in part.parameters()}

@@ -113,6 +113,8 @@ class BertModule(nn.Module):
         self.dropout = nn.Dropout(_head_dropout(config) if dropout is None else dropout)
         self.classifier = self._new_linear(sizes[-1], config.num_labels)
         self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
+        if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa, whose tokenizer may number a pair's texts all the same
+            self._encoder_arguments.discard("token_type_ids")
 
     def forward(
         self,
@@ -190,10 +192,11 @@ class BertModule(nn.Module):
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return output if as_dict else output.to_tuple()
 
-    def rebuilt(self, config):
+    def rebuilt(self, config, dropout=None):
         """A module of the same parts and weights, with the dropout and dtype of another config; nothing is frozen."""
         sizes = [layer.out_features for layer in self.hidden]
-        twin = BertModule(config, pooling=self.pooling, siamese=self.siamese, hidden_layer_sizes=sizes)
+        parts = {"pooling": self.pooling, "siamese": self.siamese, "hidden_layer_sizes": sizes}
+        twin = BertModule(config, **parts, dropout=dropout)
         twin.load_state_dict(self.state_dict())
         return twin
 
@@ -313,5 +316,5 @@ class BertModule(nn.Module):
 
 def _head_dropout(config):
     """The config's dropout probability before the head; encoder families name it differently."""
-    names = ("classifier_dropout", "seq_classif_dropout", "hidden_dropout_prob")
+    names = ("classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout", "hidden_dropout_prob", "dropout")
     return next((p for p in (getattr(config, name, None) for name in names) if p is not None), 0.0)

@@ -42,12 +42,19 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
         If the extra is not installed.
     OSError
         If the folder is not there.
+    ValueError
+        If the tokenizer is none of the `tokenizers` package.
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
             f"export_onnx needs {' and '.join(missing)}, which cannot be imported. "
             "Install the extra: pip install 'sklearn-bert[onnx]'."
+        )
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"The tokenizer {type(tokenizer).__name__} cannot stand beside the model: it is written in Python. "
+            "Expected a fast tokenizer, one with a tokenizer.json. Choose a checkpoint that has one."
         )
     path = Path(path)
     if not path.parent.is_dir() or path.is_dir():

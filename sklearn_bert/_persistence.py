@@ -48,7 +48,15 @@ class PicklableMixin:
         check_format(stored.get("format"), stored.get("versions"), "The pickle")
         super().__setstate__(state)
         if "net_" in state:
-            self.net_.move(*resolve_available(self.device, self.precision))
+            self._settle()
+
+    def _settle(self, precision=None):
+        """Compute where this machine can, in this precision or as fitted, unless that was left to "auto"."""
+        if precision is None:
+            precision = "auto" if self.precision == "auto" else self.net_.precision
+        device, precision = resolve_available(self.device, precision)
+        if (device, precision) != (torch.device(self.net_.device), self.net_.precision):  # a copy shares its net
+            self.net_.move(device, precision)
 
 
 class StorableMixin(PicklableMixin):
@@ -97,7 +105,7 @@ class StorableMixin(PicklableMixin):
             "parameters": parameters,
             "attributes": self._encoded_attributes(),
             "net": {name: encode(value) for name, value in self.net_.stored_params().items()},
-            "reader": {name: value for name, value in vars(self._reader).items() if name != "tokenizer"},
+            "reader": {name: encode(value) for name, value in vars(self._reader).items() if name != "tokenizer"},
         }
         arrays, head = fold_scale(self.net_.arrays(), self._target)
         write_folder(
@@ -129,11 +137,13 @@ class StorableMixin(PicklableMixin):
             If the extra is not installed: ``pip install 'sklearn-bert[onnx]'``.
         OSError
             If the file cannot be written.
+        ValueError
+            If the tokenizer is no fast one.
 
         Notes
         -----
         The weights are float32, whatever `precision` is. The tokenizer cuts long texts at their end:
-        with ``long_text="head_tail"`` predictions of texts longer than `max_length` differ.
+        with ``long_text="head_tail"`` or "window" predictions of texts longer than `max_length` differ.
         """
         check_is_fitted(self)
         names = self._names()
@@ -173,7 +183,7 @@ class StorableMixin(PicklableMixin):
         OSError
             If a file is missing, damaged, or a link out of the folder.
         ValueError
-            If the folder is of the other estimator, another architecture, or an unknown format.
+            If the folder is of the other estimator, another architecture, or an unknown format; or no such precision.
 
         Examples
         --------
@@ -184,7 +194,8 @@ class StorableMixin(PicklableMixin):
             estimator = cls._from_foreign(folder) if state is None else cls._from_state(Path(folder), state)
         asked = {"device": device, "precision": precision}
         estimator.set_params(**{name: value for name, value in asked.items() if value is not None})
-        estimator.net_.move(*resolve_available(estimator.device, estimator.precision))
+        estimator._validate_params()
+        estimator._settle(precision)
         return estimator
 
     # -- what is stored -----------------------------------------------------------------------------
@@ -264,7 +275,7 @@ class StorableMixin(PicklableMixin):
             if estimator._target.num_labels != config.num_labels:
                 raise ValueError(f"{config.num_labels} logits for {estimator._target.num_labels} labels")
             estimator.net_ = InferenceNet.from_arrays(arrays, config, params)
-            estimator._reader = TextReader(tokenizer, **state["reader"])
+            estimator._reader = TextReader(tokenizer, **{k: decode(value) for k, value in state["reader"].items()})
         except Exception as error:  # whatever a file can hold that is whole and yet not what this package writes
             raise ValueError(
                 f"{str(folder)!r} is whole, but not what this version of the package expects: {error}. "

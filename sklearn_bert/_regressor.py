@@ -58,9 +58,9 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         BERT's own recipe [1]_ in one step, see `pooling` and `pair_encoding`.
     dropout : float, default=None
         Dropout probability of the hidden states, in the encoder and before the head. None is the
-        checkpoint's own (0.1 for BERT).
+        checkpoint's own (0.1 for BERT), or in a training that goes on what it was so far.
     attention_dropout : float, default=None
-        Dropout probability of the attention weights. None is the checkpoint's own.
+        Dropout probability of the attention weights. None as in `dropout`.
     freeze : {"embeddings", "encoder"} or int, default=None
         What keeps its pretrained weights: the embeddings; the embeddings and that many of the lowest
         layers; or the whole encoder. What is frozen takes neither gradients nor optimizer memory, and

@@ -172,9 +172,13 @@ def windows_of(tokenizer, lengths, max_length, stride):
 
 def _special_ends(tokenizer):
     """How many special tokens stand before and after a text."""
-    ids = tokenizer("a", verbose=False)["input_ids"]
-    special = tokenizer.get_special_tokens_mask(ids, already_has_special_tokens=True)
-    return special.index(0), special[::-1].index(0)
+    for text in ("a", *tokenizer.get_vocab()):  # whatever it knows
+        bare = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        if bare:
+            break
+    ids = tokenizer(text, verbose=False)["input_ids"]
+    n_head = next(i for i in range(len(ids) + 1) if ids[i : i + len(bare)] == bare)
+    return n_head, len(ids) - n_head - len(bare)
 
 
 def token_places(tokenizer, columns, max_length, long_text):

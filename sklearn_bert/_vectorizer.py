@@ -202,7 +202,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         config = load_config(folder)
         config.problem_type = "single_label_classification"
         tokenizer = load_tokenizer(folder, config)
-        encoder = load_encoder(folder, config)
+        encoder = load_encoder(folder, config, needs_pooler=self.pooling == "pooler")
         module = BertModule(config, encoder=encoder, pooling="mean" if self.pooling == "auto" else self.pooling)
         return self._wrap(module, tokenizer, precision)
 
@@ -220,7 +220,12 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         fitted = estimator.module_
         pooling = fitted.pooling if self.pooling == "auto" else self.pooling
         module = BertModule(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
-        if module.pooler is not None and fitted.pooler is not None:
+        if module.pooler is not None and fitted.pooler is None:
+            raise ValueError(
+                "pooling='pooler' needs a trained pooler, which the fitted estimator has not. Pass pooling='auto', "
+                "'mean' or 'cls'."
+            )
+        if module.pooler is not None:
             module.pooler.load_state_dict(fitted.pooler.state_dict())
         return self._wrap(module, deepcopy(estimator.tokenizer_), precision)
 

@@ -14,9 +14,8 @@ WORDS = (
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def make_tokenizer(words, max_length=64):
+def make_tokenizer(words, max_length=64, letters="abcdefghijklmnopqrstuvwxyz0123456789"):
     """A lower-casing WordPiece tokenizer that knows these words and single letters."""
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     pieces = [*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters)]
     vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))

@@ -159,6 +159,12 @@ def test_separate_texts_have_the_limit_each(tiny_bert, reviews):
     assert report.n_tokens_cut == 12 * (34 - 20)
 
 
+def test_separate_texts_need_room_for_one_each(tiny_bert, reviews):
+    pairs = list(zip(reviews[0], reviews[0], strict=True))
+    with pytest.warns(UserWarning, match="were cut"):
+        BertClassifier(tiny_bert, max_length=3, **QUICK).fit(pairs, reviews[1])
+
+
 def test_an_empty_string_is_a_text(fitted):
     assert fitted.predict_proba(["", " "]).shape == (2, 2)
 

@@ -521,6 +521,18 @@ def test_positions_are_counted_from_where_an_encoder_begins(kind):
         encoder(torch.full((1, n + 1), 5))
 
 
+def test_a_pooler_that_is_needed_must_be_trained(folder):
+    BertModel(make_config(N_TOKENS), add_pooling_layer=False).save_pretrained(folder)
+    config = load_config(folder)
+    assert load_encoder(folder, config).pooler is not None
+    message = (
+        f"{str(folder)!r} holds no trained pooler, so its vectors would be of random weights. Pass pooling='mean' or "
+        "'cls'."
+    )
+    with pytest.raises(ValueError, match=whole(message)):
+        load_encoder(folder, config, needs_pooler=True)
+
+
 def test_an_encoder_that_cannot_ignore_padding_is_refused(folder):
     config = FNetConfig(vocab_size=N_TOKENS, hidden_size=16, num_hidden_layers=1, intermediate_size=32)
     AutoModel.from_config(config).save_pretrained(folder)

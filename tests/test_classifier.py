@@ -134,6 +134,12 @@ def test_many_classes_among_few_rows_pass_without_a_warning(classifier):
     assert classifier.fit(TEXTS, [3, 1, 4, 1, 5, 9]).predict_proba(TEXTS).shape == (6, 5)
 
 
+def test_names_of_several_levels_are_tuples(classifier):
+    y = pd.DataFrame(TAGS[:, :2], columns=pd.MultiIndex.from_tuples([("mood", "late"), ("mood", "angry")]))
+    classifier.set_params(warm_start=True).fit(TEXTS, y).fit(TEXTS, y)
+    assert list(classifier.label_names_) == [("mood", "late"), ("mood", "angry")]
+
+
 def test_named_labels_in_another_order_are_an_error(classifier):
     named = pd.DataFrame(TAGS, columns=["late", "angry", "paid"])
     swapped = named[["angry", "late", "paid"]]
@@ -154,6 +160,12 @@ def test_class_weights_are_all_by_name_or_all_by_position(classifier, class_weig
     y = pd.DataFrame(TAGS[:, :2], columns=[1, 2])
     classifier.set_params(class_weight=class_weight).fit(TEXTS, y)
     assert classifier._target.loss_params["positive_weight"].tolist() == expected
+
+
+def test_a_fitted_classifier_takes_another_threshold(classifier):
+    classifier.fit(TEXTS, TAGS)
+    assert classifier.set_params(threshold=1.0).predict(TEXTS).sum() == 0
+    assert classifier.set_params(threshold=[1.0, 0.0, 1.0]).predict(TEXTS).sum(axis=0).tolist() == [0, 6, 0]
 
 
 def test_class_weights_multiply_the_sample_weights(classifier):

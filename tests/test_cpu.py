@@ -22,6 +22,30 @@ def queries(*shape, dtype=torch.float64):
     return [torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3)]
 
 
+@pytest.mark.parametrize("p", [0.0, 0.1])
+def test_under_autocast_queries_in_float32_are_cast_as_torch_does(p):
+    q, k, v = queries(2, 3, 5, 8, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = F.scaled_dot_product_attention(q, k, v.bfloat16())
+        result = attention(q, k, v.bfloat16(), dropout_p=p)
+    assert result.dtype == expected.dtype == torch.bfloat16
+    result.float().sum().backward()  # outside of autocast, as in training
+    assert all(x.grad is not None and torch.isfinite(x.grad).all() for x in (q, k, v))
+    if not p:
+        torch.testing.assert_close(result, expected, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("least", [-float("inf"), torch.finfo(torch.float32).min])
+@pytest.mark.parametrize("length", [7, 32])
+def test_a_query_that_is_masked_wholly_gives_finite_numbers(least, length):
+    q, k, v = queries(1, 1, length, 4, dtype=torch.bfloat16)
+    mask = torch.zeros(1, 1, length, length)
+    mask[..., 0, :] = least
+    result = attention(q, k, v, mask)
+    result.float().sum().backward()
+    assert all(torch.isfinite(x).all() for x in (result, q.grad, k.grad, v.grad))
+
+
 @pytest.mark.parametrize("p", PROBABILITIES)
 def test_the_share_of_p_is_dropped_and_the_rest_scaled_up(p):
     n = 1_000_003

@@ -115,3 +115,14 @@ def test_an_estimator_round_ours_is_an_error_that_says_where_ours_is(fitted):
     )
     with pytest.raises(ValueError, match=exactly(message)):
         TrainingCurveDisplay.from_estimator(make_pipeline(fitted))
+
+
+def test_rates_of_more_than_one_fit_are_not_drawn(tiny_bert, reviews):
+    streamed = BertClassifier(tiny_bert, max_epochs=1, random_state=0, device="cpu").partial_fit(*reviews)
+    streamed.partial_fit(*reviews)
+    message = (
+        "learning_rate=True needs the rates of one fit, but 2 epochs were run and max_epochs is 1: partial_fit has a "
+        "schedule for each call. Pass learning_rate=False."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        TrainingCurveDisplay.from_estimator(streamed, learning_rate=True)

@@ -54,6 +54,29 @@ def test_what_was_written_is_read(whole, parts):
     assert sorted(path.name for path in whole.iterdir()) == sorted((*FILES, "README.md"))
 
 
+def test_the_working_directory_is_not_replaced(parts, tmp_path, monkeypatch):
+    here = tmp_path / "here" / "inner"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    message = (
+        "'.' is the working directory, which cannot be replaced as a whole. Pass a folder inside it, such as 'model'."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        write_folder(".", **parts)
+    assert here.samefile(os.getcwd())
+    assert list(here.iterdir()) == []
+
+
+def test_a_mount_point_is_not_replaced(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "ismount", lambda path: True)
+    message = (
+        f"{str(tmp_path)!r} is a mount point, which cannot be replaced as a whole. Pass a folder inside it, such as "
+        f"{str(tmp_path / 'model')!r}."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        write_folder(tmp_path, **parts)
+
+
 def test_the_head_as_it_is_stands_before_the_one_for_others(parts, tmp_path):
     head = {"a": np.arange(3.0) / 3}
     write_folder(tmp_path / "model", **parts | {"head": head})

@@ -113,6 +113,16 @@ def test_memory_too_small_for_one_row_is_an_error_that_says_what_to_do(tiny_bert
     assert not hasattr(classifier, "net_")
 
 
+def test_an_encoder_that_cannot_compute_in_the_precision_is_an_error_with_a_cure(tiny_bert, reviews, small_memory):
+    small_memory(0, RuntimeError("value cannot be converted to type c10::BFloat16 without overflow"))
+    message = (
+        "A 'bert' encoder cannot compute in bfloat16 (value cannot be converted to type c10::BFloat16 without "
+        "overflow). Pass precision='float32'."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        BertClassifier(tiny_bert, **EXACT | {"precision": "bfloat16"}).fit(*reviews)
+
+
 def test_other_errors_are_passed_on(tiny_bert, reviews, small_memory):
     small_memory(5, RuntimeError("a bug"))
     with pytest.raises(RuntimeError, match=exactly("a bug")):

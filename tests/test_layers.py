@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AlbertConfig, AutoModel, DistilBertConfig, ElectraConfig, RobertaConfig
+from transformers import AlbertConfig, AutoModel, DistilBertConfig, ElectraConfig, RobertaConfig, XLMConfig
 
 from sklearn_bert import BertClassifier, BertModule
 from sklearn_bert._layers import frozen_parts, rate_factors, stack_of
@@ -76,6 +76,20 @@ def test_shared_layers_have_no_order():
         stack_of(encoder)
     assert frozen_parts(encoder, "encoder") == [encoder]
     assert set(rate_factors(encoder, 1.0).values()) == {1.0}
+
+
+def test_lists_of_the_parts_of_layers_are_no_layers():
+    encoder = AutoModel.from_config(
+        XLMConfig(vocab_size=50, emb_dim=16, n_layers=2, n_heads=2, max_position_embeddings=64)
+    )
+    with pytest.raises(ValueError, match="An encoder of type 'xlm' has no layers one by one"):
+        stack_of(encoder)
+
+
+def test_where_nothing_of_the_encoder_learns_there_are_no_rates_to_lay_out():
+    config = AlbertConfig(vocab_size=50, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32)
+    encoder = AutoModel.from_config(config).requires_grad_(False)
+    assert set(rate_factors(encoder, 0.9).values()) == {1.0}
 
 
 # -- their effect on a fit -----------------------------------------------------------------------------

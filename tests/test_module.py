@@ -216,6 +216,14 @@ def test_the_callers_config_is_never_changed(num_labels, problem_type, labels, g
     assert vars(config) == before
 
 
+def test_types_of_tokens_are_left_out_where_the_encoder_has_one_only():
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = RobertaConfig(vocab_size=50, type_vocab_size=1, pad_token_id=1, num_labels=2, **sizes)
+    module = BertModule(config).eval()
+    types = torch.ones_like(IDS)
+    torch.testing.assert_close(module(IDS, token_type_ids=types).logits, module(IDS).logits)
+
+
 def test_inputs_embeds_equal_their_input_ids():
     module = bert()
     torch.testing.assert_close(

@@ -149,6 +149,49 @@ def test_joblib_can_map_the_file_to_memory(classifier, reviews, tmp_path):
     assert_same(joblib.load(tmp_path / "estimator", mmap_mode="r"), classifier, reviews[0])
 
 
+def test_a_pickle_computes_as_precisely_as_the_fit_and_a_copy_leaves_its_original_alone(tiny_bert, reviews):
+    fitted = BertClassifier(tiny_bert, precision="float64", **QUICK).fit(*reviews)
+    before = fitted.predict_proba(reviews[0])
+    fitted.set_params(precision="float32")
+    for again in (pickle.loads(pickle.dumps(fitted)), copy.copy(fitted), fitted):
+        np.testing.assert_array_equal(again.predict_proba(reviews[0]), before)
+
+
+def test_what_numpy_counts_can_be_saved(tiny_bert, reviews, tmp_path):
+    changes = {"max_length": np.int64(9), "long_text": "window", "stride": np.int64(2), "dropout": np.float32(0.2)}
+    fitted = BertClassifier(tiny_bert, **QUICK | changes).fit(*reviews)
+    fitted.save_pretrained(tmp_path / "model")
+    loaded = BertClassifier.from_pretrained(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(reviews[0]), fitted.predict_proba(reviews[0]))
+
+
+def test_a_precision_that_there_is_not_is_refused(classifier, tmp_path):
+    classifier.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="The 'precision' parameter of BertClassifier must be"):
+        BertClassifier.from_pretrained(tmp_path / "model", precision="fp16")
+
+
+def test_what_is_loaded_in_inference_mode_can_be_trained_further(classifier, reviews, tmp_path):
+    classifier.save_pretrained(tmp_path / "model")
+    with torch.inference_mode():
+        loaded = BertClassifier.from_pretrained(tmp_path / "model")
+    assert not any(p.is_inference() for p in loaded.module_.parameters())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+def test_files_have_the_modes_that_the_umask_gives(tiny_bert, reviews, tmp_path):
+    earlier = os.umask(0o027)
+    try:
+        (tmp_path / "usual").touch()
+        fitted = BertClassifier(tiny_bert, checkpoint_dir=tmp_path / "state", **QUICK).fit(*reviews)
+        fitted.save_pretrained(tmp_path / "model")
+    finally:
+        os.umask(earlier)
+    written = [*(tmp_path / "state").iterdir(), *(tmp_path / "model").iterdir()]
+    assert len(written) > 4
+    assert {path.stat().st_mode for path in written} == {(tmp_path / "usual").stat().st_mode}
+
+
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_every_protocol_of_pickle_will_do(classifier, reviews, protocol):
     assert_same(pickle.loads(pickle.dumps(classifier, protocol)), classifier, reviews[0])
@@ -340,7 +383,10 @@ def test_an_estimator_that_is_not_fitted_can_be_pickled_but_not_saved(tiny_bert,
 
 def elsewhere(estimator, **settings):
     """The estimator as one that was fitted on another machine."""
-    return copy.copy(estimator).set_params(**settings)
+    there = copy.copy(estimator).set_params(**settings)
+    there.net_ = copy.copy(there.net_)
+    there.net_.precision = settings.get("precision", there.net_.precision)
+    return there
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without a GPU")

@@ -12,6 +12,7 @@ from sklearn_bert._tokenization import (
     token_places,
     tokenize,
     truncation_report,
+    windows_of,
 )
 from tests.conftest import WORDS, make_tokenizer
 
@@ -244,3 +245,9 @@ def test_a_tokenizer_that_keeps_no_places_is_an_error():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         token_places(Slow(), (TEXTS,), 8, "truncate")
+
+
+def test_windows_need_no_letter_that_a_tokenizer_may_not_know():
+    strange = make_tokenizer(["да", "нет"], letters="едтн")
+    places = windows_of(strange, [2 + 6], max_length=5, stride=0)[0]
+    assert [window.tolist() for window in places] == [[0, 1, 2, 3, 7], [0, 4, 5, 6, 7]]
