@@ -103,10 +103,9 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         The gradient of a step is scaled down to this norm if it is longer. None never scales.
     class_weight : dict or "balanced", default=None
         Weights of the classes, multiplied with the sample weights: a dict from class to weight (1 for
-        those left out), or
-        "balanced" for weights inverse to the (weighted) class frequencies. With several labels per row,
-        the weight of each label where a row has it: a dict by position, or by column names of a
-        DataFrame, or "balanced" to make them weigh as much as where it has not.
+        those left out), or "balanced" for weights inverse to the (weighted) class frequencies. With
+        several labels per row, the weight of each label where a row has it: a dict by position, or by
+        column names of a DataFrame, or "balanced" to make them weigh as much as where it has not.
     label_smoothing : float, default=0.0
         Share of the probability that the targets spread over all classes, or over yes and no of each
         label: less certain probabilities, and some protection against wrong labels [7]_.

@@ -1,6 +1,6 @@
 """The PyTorch module: encoder, pooling, dropout and head give logits; the losses by problem type.
 
-A leaf: torch and transformers only. For a BERT config the module equals
+Torch and transformers only. For a BERT config the module equals
 ``transformers.BertForSequenceClassification`` in logits, losses, outputs and state dict.
 """
 
@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel
 from transformers.modeling_outputs import SequenceClassifierOutput
+
+from ._dropout import head_dropout
 
 
 def regression_loss(logits, labels, reduction="mean"):
@@ -110,7 +112,7 @@ class BertModule(nn.Module):
             self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
         sizes = [config.hidden_size * (4 if siamese else 1), *hidden_layer_sizes]
         self.hidden = nn.ModuleList(self._new_linear(*pair) for pair in pairwise(sizes))
-        self.dropout = nn.Dropout(_head_dropout(config) if dropout is None else dropout)
+        self.dropout = nn.Dropout(head_dropout(config) if dropout is None else dropout)
         self.classifier = self._new_linear(sizes[-1], config.num_labels)
         self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
         if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa, whose tokenizer may number a pair's texts all the same
@@ -312,9 +314,3 @@ class BertModule(nn.Module):
         nn.init.normal_(layer.weight, std=getattr(self.config, "initializer_range", 0.02))
         nn.init.zeros_(layer.bias)
         return layer
-
-
-def _head_dropout(config):
-    """The config's dropout probability before the head; encoder families name it differently."""
-    names = ("classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout", "hidden_dropout_prob", "dropout")
-    return next((p for p in (getattr(config, name, None) for name in names) if p is not None), 0.0)

@@ -15,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ._atomic import whole_file
+from ._tokenization import check_fast
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _NEEDED = ("onnx", "onnxscript")
@@ -51,11 +52,7 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
             f"export_onnx needs {' and '.join(missing)}, which cannot be imported. "
             "Install the extra: pip install 'sklearn-bert[onnx]'."
         )
-    if not tokenizer.is_fast:
-        raise ValueError(
-            f"The tokenizer {type(tokenizer).__name__} cannot stand beside the model: it is written in Python. "
-            "Expected a fast tokenizer, one with a tokenizer.json. Choose a checkpoint that has one."
-        )
+    check_fast(tokenizer, "cannot stand beside the model: it is written in Python")
     path = Path(path)
     if not path.parent.is_dir() or path.is_dir():
         raise OSError(

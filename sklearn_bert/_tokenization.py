@@ -172,13 +172,23 @@ def windows_of(tokenizer, lengths, max_length, stride):
 
 def _special_ends(tokenizer):
     """How many special tokens stand before and after a text."""
-    for text in ("a", *tokenizer.get_vocab()):  # whatever it knows
-        bare = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        if bare:
-            break
-    ids = tokenizer(text, verbose=False)["input_ids"]
+
+    def bare_ids_of(text):
+        return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    text = "a" if bare_ids_of("a") else next(filter(bare_ids_of, tokenizer.get_vocab()), "a")
+    ids, bare = tokenizer(text, verbose=False)["input_ids"], bare_ids_of(text)
     n_head = next(i for i in range(len(ids) + 1) if ids[i : i + len(bare)] == bare)
     return n_head, len(ids) - n_head - len(bare)
+
+
+def check_fast(tokenizer, cannot):
+    """Refuse a tokenizer that is written in Python, where it cannot do what is asked for."""
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"The tokenizer {type(tokenizer).__name__} {cannot}. Expected a fast tokenizer, one with a tokenizer.json. "
+            "Choose a checkpoint that has one."
+        )
 
 
 def token_places(tokenizer, columns, max_length, long_text):
@@ -195,11 +205,7 @@ def token_places(tokenizer, columns, max_length, long_text):
     ValueError
         If the tokenizer does not keep track of places.
     """
-    if not tokenizer.is_fast:
-        raise ValueError(
-            f"The tokenizer {type(tokenizer).__name__} cannot tell which characters a token stands for. Expected a "
-            "fast tokenizer, one with a tokenizer.json. Choose a checkpoint that has one."
-        )
+    check_fast(tokenizer, "cannot tell which characters a token stands for")
     encoded = _encode(tokenizer, columns, max_length, long_text, return_offsets_mapping=True)
     places = []
     for i, spans in enumerate(encoded["offset_mapping"]):

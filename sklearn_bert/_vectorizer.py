@@ -1,7 +1,6 @@
 """The vectorizer: texts to the vectors of an encoder, as a scikit-learn transformer."""
 
 from copy import deepcopy
-from functools import partial
 from numbers import Integral
 from os import PathLike
 from typing import Self
@@ -236,7 +235,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
             max_length=resolve_max_length(self.max_length, tokenizer, count_positions(module.config), 1),
             precision=precision,
             batch_size=self.batch_size,
-            new_module=partial(module.to, torch.float64 if precision == "float64" else torch.float32),
+            new_module=lambda: module,
             module__pooling=module.pooling,
             device="cpu",
             verbose=0,

@@ -12,7 +12,7 @@ from sklearn_bert import BertClassifier, BertRegressor
 
 PACKAGE = Path(sklearn_bert.__file__).parent
 LAYERS = (
-    {"_class_weight", "_digest", "_extras", "_missing"},
+    {"_class_weight", "_digest", "_dropout", "_extras", "_missing"},
     {
         "_atomic",
         "_attribution_display",
@@ -27,7 +27,6 @@ LAYERS = (
         "_cpu",
         "_device",
         "_distributed",
-        "_dropout",
         "_probe",
         "_progress",
         "_values",

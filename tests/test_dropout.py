@@ -3,7 +3,7 @@
 import pytest
 import transformers
 
-from sklearn_bert._dropout import set_dropout
+from sklearn_bert._dropout import head_dropout, set_dropout
 from tests.cases import exactly
 from tests.conftest import make_config
 
@@ -33,3 +33,17 @@ def test_a_dropout_that_an_architecture_lacks_is_refused():
     sentence = "attention_dropout=0.3 has no counterpart in a 'fnet' model. Pass None."
     with pytest.raises(ValueError, match=exactly(sentence)):
         set_dropout(transformers.FNetConfig(), dropout=0.1, attention_dropout=0.3)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (transformers.AlbertConfig(hidden_dropout_prob=0.0, classifier_dropout_prob=0.2), 0.2),
+        (transformers.XLMConfig(dropout=0.3), 0.3),
+        (transformers.FNetConfig(hidden_dropout_prob=0.4), 0.4),
+        (transformers.T5Config(dropout_rate=0.5), 0.0),
+    ],
+    ids=["ALBERT", "XLM", "FNet", "none of the names"],
+)
+def test_the_head_drops_by_the_most_particular_of_the_names(config, expected):
+    assert head_dropout(config) == expected

@@ -167,6 +167,18 @@ def test_a_path_that_cannot_be_written_is_an_error(tiny_bert, reviews, tmp_path)
             estimator.export_onnx(path)
 
 
+def test_a_tokenizer_in_python_is_an_error(tiny_bert, reviews, tmp_path, monkeypatch):
+    estimator = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
+    monkeypatch.setattr(type(estimator.tokenizer_), "is_fast", False)
+    message = (
+        f"The tokenizer {type(estimator.tokenizer_).__name__} cannot stand beside the model: it is written in Python. "
+        "Expected a fast tokenizer, one with a tokenizer.json. Choose a checkpoint that has one."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        estimator.export_onnx(tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_the_extra_the_error_says_what_to_install(tiny_bert, reviews, tmp_path, monkeypatch):
     estimator = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -4,24 +4,20 @@ A process's peak (``ru_maxrss``) covers all that it ever held, imports and loadi
 the peak of the process that started it: therefore the one that starts the others must not import torch.
 """
 
-import ctypes
-import gc
 import itertools
 import json
-import os
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
 from tests.benchmarks import sides
+from tests.benchmarks.resident import MIB, resident, resident_after_collection
 
 SIDES = ["ours", "trainer", "trainer, best"]
 N_FITS, FIRST_FIT = 20, 3  # growth counts from the third fit: the first ones fill caches
-MIB = 2**20
 
 
 def run(args):
@@ -88,7 +84,7 @@ def measure(args):
     if args.work == "predict":
         predictor = _predictor_ours if args.side == "ours" else sides.PREDICTORS[args.side]
         work = partial(predictor(rows), rows.texts)
-    start = _resident()
+    start = round(resident())
     work()
     print(json.dumps({"start": start, "peak": _peak()} | _gpu_peak()))
 
@@ -106,21 +102,7 @@ def _predictor_ours(rows):
 
 def _resident_after_fit(side, rows):
     sides.FITS[side](rows)
-    gc.collect()
-    _give_back_free_memory()
-    return _resident()
-
-
-def _give_back_free_memory():
-    """What the C library keeps for later moves by a model's size from fit to fit and would hide a leak."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
-    if trim is not None:
-        trim(0)
-
-
-def _resident():
-    """MiB that this process holds now."""
-    return round(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB)
+    return round(resident_after_collection())
 
 
 def _peak():

