@@ -3,8 +3,8 @@ Do these two belong together? Sentence pairs
 ============================================
 
 Two columns of texts are pairs. By default both texts are read one by one and the head compares what came of them;
-``pair_encoding="joint"`` reads them as one text, as BERT does. Here the question is whether the second half of a
-message belongs to the first.
+``pair_encoding="cross_encoder"`` reads them as one text, as BERT does. Here the question is whether the second half of
+a message belongs to the first.
 """
 
 # %%
@@ -42,13 +42,13 @@ print(train.sample(4, random_state=1).to_string(max_colwidth=48, index=False))
 # The two ways to read a pair
 # ---------------------------
 columns = ["first", "second"]
-for pair_encoding in ("separate", "joint"):
+for pair_encoding in ("bi_encoder", "cross_encoder"):
     clf = BertClassifier(get_model_path(), pair_encoding=pair_encoding, random_state=0)
     clf.fit(train[columns], train["together"])
     accuracy = accuracy_score(test["together"], clf.predict(test[columns]))
     auc = roc_auc_score(test["together"], clf.decision_function(test[columns]))
     print(f"{pair_encoding:>8}: accuracy {accuracy:.3f}, area under the ROC curve {auc:.3f}")
-    if pair_encoding == "separate":
+    if pair_encoding == "bi_encoder":
         separate = clf
 
 # %%

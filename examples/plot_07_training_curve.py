@@ -27,7 +27,7 @@ train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"]
 # By default the head starts at a linear model solved on the encoder's features. With random weights it must learn
 # even the obvious first, and a few hundred rows give few steps for it.
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-for ax, head_init in zip(axes, ("probe", "random"), strict=True):
+for ax, head_init in zip(axes, ("linear_probe", "random"), strict=True):
     clf = BertClassifier(get_model_path(), head_init=head_init, max_epochs=4, random_state=0)
     clf.fit(train["message"], train["team"], X_val=test["message"], y_val=test["team"])
     TrainingCurveDisplay.from_estimator(clf, ax, learning_rate=True)

@@ -1,14 +1,14 @@
 """scikit-learn estimators that fine-tune a BERT: texts in, labels or numbers out."""
 
-from ._attribution import TokenAttribution
-from ._attribution_display import TokenAttributionDisplay
 from ._classifier import BertClassifier
-from ._curve_display import TrainingCurveDisplay
-from ._module import BertModule
+from ._inspection.attribution import TokenAttribution
+from ._inspection.attribution_display import TokenAttributionDisplay
+from ._inspection.training_curve_display import TrainingCurveDisplay
+from ._model.module import BertModule
 from ._regressor import BertRegressor
+from ._storage.versions import __version__
 from ._thresholds import TunedThresholdsClassifierCV
 from ._vectorizer import BertVectorizer
-from ._versions import __version__
 
 __all__ = [
     "BertClassifier",

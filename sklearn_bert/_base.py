@@ -16,23 +16,23 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._attribution import ExplainMixin
-from ._checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
-from ._device import resolve_device, resolve_precision, seeded
-from ._distributed import processes
-from ._dropout import set_dropout
-from ._net import BertNet
+from ._data.rows import Rows
+from ._data.text import check_texts
+from ._encoding.text_encoder import TextEncoder, warn_if_truncated
+from ._encoding.tokenization import resolve_max_length
+from ._inspection.attribution import ExplainMixin
+from ._model.checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
+from ._model.dropout import set_dropout
 from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
-from ._persistence import StorableMixin
-from ._progress import EpochTasks, write_line
-from ._reading import TextReader, warn_if_truncated
-from ._rows import Rows
-from ._text import check_texts
-from ._tokenization import resolve_max_length
-from ._training_state import StateFile
-from ._validation import holdout_rows
+from ._runtime.device import resolve_device, resolve_precision, seeded
+from ._runtime.distributed import get_process_group
+from ._runtime.progress import EpochTasks, write_line
+from ._storage.persistence import StorableMixin
+from ._training.checkpointing import StateFile
+from ._training.training_net import BertNet
+from ._training.validation import make_validation
 
-_NOT_OF_THE_RESULT = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
+_PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 
 
 class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseEstimator):
@@ -147,26 +147,26 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        together = processes(device)
-        together.check_same(lambda: self._description(rows, held_out, precision))
+        together = get_process_group(device)
+        together.check_same(lambda: self._training_fingerprint(rows, held_out, precision))
         seed, state_file = together.gather(seed)[0], None
         if checkpoint_dir is not None:
             state_file = self._state_file(rows, held_out, goes_on, device, precision)
             seed = state_file.agree_on_seed(seed, fixed=self.random_state is not None)
         if self.early_stopping and held_out is None:
-            apart = holdout_rows(rows.target_class.problem_type, rows.y, self.validation_fraction, seed)
+            apart = rows.target_class.choose_validation_rows(rows.y, self.validation_fraction, seed)
             rows, held_out = rows.take(~apart), rows.take(apart)
         target = self._target_to_go_on(rows, classes) if goes_on else self._new_target(rows, classes)
         with seeded(seed, device), torch.inference_mode(False):
-            net, reader = self._new_net(target, len(rows.columns), device, precision, seed, goes_on)
+            net, text_encoder = self._new_net(target, len(rows.columns), device, precision, seed, goes_on)
             net.set_params(max_epochs=max_epochs)
-            dataset = reader.read(rows.columns, target.encode(rows.y), rows.weights_for(target))
-            validation = None if held_out is None else held_out.to_validation(target, reader)
-            report = reader.report(rows.columns, dataset)
+            dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target))
+            validation = None if held_out is None else make_validation(held_out, target, text_encoder)
+            report = text_encoder.report(rows.columns, dataset)
             fitted = {
                 "_target": target,
-                "_reader": reader,
-                "tokenizer_": reader.tokenizer,
+                "_text_encoder": text_encoder,
+                "tokenizer_": text_encoder.tokenizer,
                 "problem_type_": target.problem_type,
                 "learning_rate_": net.lr,
                 "truncation_": report,
@@ -175,7 +175,7 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             net.fit(dataset, validation=validation, state_file=state_file, tasks=tasks, progress=self.verbose)
         vars(self).update(fitted)
         self._keep_history(net)
-        self.net_ = net.strip()
+        self.net_ = net.release_training_state()
         if self.verbose and together.is_first:
             write_line(self.summary_)
 
@@ -188,8 +188,8 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             self._check_module(pooling, separate)
         n_read_together = 1 if separate else n_columns
         max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), n_read_together)
-        reader = TextReader(tokenizer, max_length, self.long_text, self.stride, separate)
-        reader.check(n_columns)
+        text_encoder = TextEncoder(tokenizer, max_length, self.long_text, self.stride, separate)
+        text_encoder.check(n_columns)
         net = BertNet(
             folder,
             config,
@@ -200,12 +200,12 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             seed=seed,
             new_module=partial(self.module_.rebuilt, config, self.dropout) if goes_on else None,
             module__pooling=pooling,
-            module__siamese=separate,
+            module__bi_encoder=separate,
             lr=learning_rate,
             device=device,
-            **net_params(self, self.verbose if processes(device).is_first else 0),
+            **net_params(self, self.verbose if get_process_group(device).is_first else 0),
         )
-        return net, reader
+        return net, text_encoder
 
     def _checkpoint_parts(self, target):
         folder = resolve_checkpoint(self.model, self.revision)
@@ -270,13 +270,13 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
                 f"y is of problem type {rows.target_class.problem_type!r}, but {type(self).__name__} was fitted on "
                 f"{self.problem_type_!r}. Go on with y of the same kind, or fit anew with warm_start=False."
             )
-        return self._target.again(rows.y, rows.weights, classes, **self._target_params())
+        return self._target.refit_keeping_classes(rows.y, rows.weights, classes, **self._target_params())
 
     def _check_module(self, pooling, separate):
         """Whether the fitted module is what the parameters ask for."""
         module = self.module_
         sizes = [layer.out_features for layer in module.hidden]
-        found = {"pooling": module.pooling, "separate pairs": module.siamese, "hidden_layer_sizes": sizes}
+        found = {"pooling": module.pooling, "separate pairs": module.bi_encoder, "hidden_layer_sizes": sizes}
         asked = {"pooling": pooling, "separate pairs": separate, "hidden_layer_sizes": list(self.hidden_layer_sizes)}
         if found != asked:
             raise ValueError(
@@ -290,21 +290,23 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
                 "warm_start=True goes on from the fitted weights, checkpoint_dir from those in the folder. Pass only "
                 "one of them."
             )
-        return StateFile(self.checkpoint_dir, {"device": str(device)} | self._description(rows, held_out, precision))
+        return StateFile(
+            self.checkpoint_dir, {"device": str(device)} | self._training_fingerprint(rows, held_out, precision)
+        )
 
-    def _description(self, rows, held_out, precision):
+    def _training_fingerprint(self, rows, held_out, precision):
         """What a training is of."""
-        params = {k: str(v) for k, v in self.get_params(deep=False).items() if k not in _NOT_OF_THE_RESULT}
-        description = {"precision": precision} | params | rows.digests()
+        params = {k: str(v) for k, v in self.get_params(deep=False).items() if k not in _PARAMS_NOT_AFFECTING_WEIGHTS}
+        description = {"precision": precision} | params | rows.fingerprints()
         if held_out is not None:
-            description["validation"] = " ".join(held_out.digests().values())
+            description["validation"] = " ".join(held_out.fingerprints().values())
         return description
 
     def _logits(self, X):
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
-        return self.net_.predict_logits(self._reader.read(columns), self.verbose).astype(np.float64)
+        return self.net_.predict_logits(self._text_encoder.encode(columns), self.verbose).astype(np.float64)
 
 
 @contextmanager

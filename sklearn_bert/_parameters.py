@@ -6,8 +6,8 @@ from os import PathLike
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._module import POOLINGS
-from ._progress import write_line
+from ._model.module import POOLINGS
+from ._runtime.progress import write_line
 
 _RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
 
@@ -18,9 +18,9 @@ CONSTRAINTS = {
     "long_text": [StrOptions({"head_tail", "truncate", "window"})],
     "stride": [Interval(Integral, 0, None, closed="left"), None],
     "pooling": [StrOptions({"auto", *POOLINGS})],
-    "pair_encoding": [StrOptions({"auto", "separate", "joint"})],
+    "pair_encoding": [StrOptions({"auto", "bi_encoder", "cross_encoder"})],
     "hidden_layer_sizes": ["array-like"],
-    "head_init": [StrOptions({"probe", "random"})],
+    "head_init": [StrOptions({"linear_probe", "random"})],
     "dropout": [Interval(Real, 0, 1, closed="left"), None],
     "attention_dropout": [Interval(Real, 0, 1, closed="left"), None],
     "freeze": [StrOptions({"embeddings", "encoder"}), Interval(Integral, 0, None, closed="left"), None],
@@ -57,9 +57,9 @@ def check_layer_sizes(sizes):
 
 def resolve_recipe(estimator, config, n_columns):
     """Pooling, whether the texts of pairs are encoded one by one, and learning rate: what "auto" stands for."""
-    probe = estimator.head_init == "probe"
+    probe = estimator.head_init == "linear_probe"
     pooling = ("mean" if probe else "pooler") if estimator.pooling == "auto" else estimator.pooling
-    separate = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "separate"
+    separate = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     # The wider the model, the more each step of Adam moves its outputs: as ELECTRA's three sizes have it.
     auto_rate = _RATE_OF_BERT_BASE * _WIDTH_OF_BERT_BASE / config.hidden_size
     return (

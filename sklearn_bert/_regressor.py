@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 
 from ._base import BaseBertEstimator
-from ._y import check_regression_y
+from ._data.target_validation import check_regression_y
 
 
 class BertRegressor(RegressorMixin, BaseBertEstimator):
@@ -38,21 +38,21 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         What stands for a text: ``[CLS]`` through dense and tanh, as BERT does; the last hidden state
         at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with
-        ``head_init="probe"`` and "pooler" otherwise.
-    pair_encoding : {"auto", "separate", "joint"}, default="auto"
-        How sentence pairs are read. "separate": one text at a time, to vectors u and v of equal
+        ``head_init="linear_probe"`` and "pooler" otherwise.
+    pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
+        How sentence pairs are read. "bi_encoder": one text at a time, to vectors u and v of equal
         length; the head sees ``(u, v, |u - v|, u * v)``, element by element [4]_. Good for
         similarity, and from a few hundred pairs on if the checkpoint is a sentence encoder; texts of
-        very different lengths cost up to twice as much, and `max_length` holds for each. "joint":
+        very different lengths cost up to twice as much, and `max_length` holds for each. "cross_encoder":
         both as one text, as BERT does, so that each word sees the other text. Try it for entailment
-        or answers to questions, with many thousands of pairs. "auto" is "separate" with
-        ``head_init="probe"`` and "joint" otherwise.
+        or answers to questions, with many thousands of pairs. "auto" is "bi_encoder" with
+        ``head_init="linear_probe"`` and "cross_encoder" otherwise.
     hidden_layer_sizes : array-like of int, default=()
         Widths of GELU layers between the pooled output and the last linear layer. With any, the
         head starts at random, whatever `head_init` is.
-    head_init : {"probe", "random"}, default="probe"
+    head_init : {"linear_probe", "random"}, default="linear_probe"
         Where the head starts: at the linear model solved on the pretrained encoder's outputs, before
-        any fine-tuning [3]_; or at random weights, as BERT's does. "probe" costs a prediction pass
+        any fine-tuning [3]_; or at random weights, as BERT's does. "linear_probe" costs a prediction pass
         over at most about 4,000 rows and a second of solving (some seconds with dozens of labels),
         and decides how much is learned from few rows and of rare labels. "random" leads back to
         BERT's own recipe [1]_ in one step, see `pooling` and `pair_encoding`.
@@ -212,7 +212,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         pooling="auto",
         pair_encoding="auto",
         hidden_layer_sizes=(),
-        head_init="probe",
+        head_init="linear_probe",
         dropout=None,
         attention_dropout=None,
         freeze=None,

@@ -13,14 +13,14 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import unchanged_by_failure
-from ._checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
-from ._device import resolve_device, resolve_precision, seeded
-from ._inference import InferenceNet
-from ._module import POOLINGS, BertModule
-from ._persistence import PicklableMixin
-from ._reading import TextReader
-from ._text import check_texts
-from ._tokenization import resolve_max_length
+from ._data.text import check_texts
+from ._encoding.text_encoder import TextEncoder
+from ._encoding.tokenization import resolve_max_length
+from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
+from ._model.module import POOLINGS, BertModule
+from ._runtime.device import resolve_device, resolve_precision, seeded
+from ._storage.persistence import PicklableMixin
+from ._training.inference_net import InferenceNet
 
 
 class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -157,7 +157,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
                 else:
                     net, tokenizer = self._take_from(self.model, precision)
             net.move(device, precision)
-            self._reader = TextReader(tokenizer, net.max_length, self.long_text, None, separate=False)
+            self._text_encoder = TextEncoder(tokenizer, net.max_length, self.long_text, None, bi_encoder=False)
             self.tokenizer_, self.net_ = tokenizer, net
         return self
 
@@ -175,7 +175,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         """
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
-        return self.net_.predict_features(self._reader.read(columns))
+        return self.net_.predict_features(self._text_encoder.encode(columns))
 
     @property
     def _n_features_out(self):
@@ -240,4 +240,4 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
             device="cpu",
             verbose=0,
         )
-        return net.initialize().strip(), tokenizer
+        return net.initialize().release_training_state(), tokenizer

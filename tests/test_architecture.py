@@ -11,92 +11,91 @@ import sklearn_bert
 from sklearn_bert import BertClassifier, BertRegressor
 
 PACKAGE = Path(sklearn_bert.__file__).parent
-LAYERS = (
-    {"_class_weight", "_digest", "_dropout", "_extras", "_missing"},
-    {
-        "_atomic",
-        "_attribution_display",
-        "_card",
-        "_text",
-        "_targets",
-        "_tokenization",
-        "_checkpoint",
-        "_batching",
-        "_module",
-        "_optim",
-        "_cpu",
-        "_device",
-        "_distributed",
-        "_probe",
-        "_progress",
-        "_values",
-        "_versions",
-        "_vocabulary",
-        "_layers",
-        "_memory",
-        "_thresholds",
-        "_validation",
-    },
-    {
-        "_curve_display",
-        "_folder",
-        "_huggingface",
-        "_inference",
-        "_onnx",
-        "_parameters",
-        "_reading",
-        "_training_state",
-        "_y",
-    },
-    {"_attribution", "_net", "_persistence", "_rows"},
-    {"_base"},
-    {"_classifier", "_regressor"},
-    {"_vectorizer"},
-    {"__init__"},
+TESTS = PACKAGE.parent / "tests"
+MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+MAY_IMPORT = {  # the eight places of docs/architecture.md; the top may import all
+    "_runtime": set(),
+    "_data": set(),
+    "_model": set(),
+    "_encoding": {"_data"},
+    "_training": {"_encoding", "_model", "_data", "_runtime"},
+    "_storage": {"_training", "_encoding", "_model", "_data", "_runtime"},
+    "_inspection": {"_encoding", "_training", "_runtime"},
+}
+FOLDERS = sorted(MAY_IMPORT)
+
+
+def imports(module):
+    """Dotted names of all that a module imports, at any place of the file; inside the package: ``.folder.file``."""
+    package = module.split("/")[:-1]
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            yield from (".".join(["", *base, *filter(None, [node.module]), alias.name]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_modules(module):
+    """Modules of the package that a module imports, as keys of MODULES."""
+    for name in imports(module):
+        assert not name.startswith("sklearn_bert"), f"{module} imports the package by its name"
+        parts = name[1:].split(".") if name.startswith(".") else []
+        yield from ({"/".join(parts), "/".join(parts[:-1])} & MODULES.keys())
+
+
+def folder_of(module):
+    return module.split("/")[0] if "/" in module else "top"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_imports_only_what_its_place_allows(folder):
+    inside = [module for module in MODULES if folder_of(module) == folder]
+    found = {folder_of(other) for module in inside for other in imported_modules(module)} - {folder}
+    assert len(inside) > 1
+    assert found <= MAY_IMPORT[folder]
+
+
+def test_no_module_imports_itself_through_others():
+    graph = {module: set(imported_modules(module)) for module in MODULES}
+    while leaves := {module for module, others in graph.items() if not others & graph.keys()}:
+        graph = {module: others for module, others in graph.items() if module not in leaves}
+    assert not graph
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("torch", {"top", "_runtime", "_encoding", "_model", "_training", "_storage", "_inspection"}),
+        ("skorch", {"_training"}),
+        ("huggingface_hub", {"_model", "_storage"}),
+        ("sklearn", {"top", "_data", "_training", "_storage", "_inspection"}),
+    ],
 )
-LAYER_OF = {room: i for i, layer in enumerate(LAYERS) for room in layer}
-ROOMS = sorted(path.stem for path in PACKAGE.glob("*.py"))
+def test_only_some_folders_know_a_library(package, allowed):
+    users = {folder_of(module) for module in MODULES for name in imports(module) if name.split(".")[0] == package}
+    assert users <= allowed
 
 
-def imported_rooms(room):
-    """Rooms of the package that a room imports, by any form of import, at any place of the file."""
-    tree = ast.parse((PACKAGE / f"{room}.py").read_text())
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            found |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module.startswith("sklearn_bert"):
-            found |= {part for part in node.module.split(".")[1:2]} or {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("sklearn_bert.")}
-    return found
-
-
-def test_every_room_has_a_layer():
-    assert sorted(LAYER_OF) == ROOMS
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_from_the_layers_below(room):
-    upward = {other for other in imported_rooms(room) if LAYER_OF[other] >= LAYER_OF[room]}
-    assert not upward
-
-
-def test_the_layers_are_those_of_the_architecture_page():
+def test_the_folders_are_those_of_the_architecture_page():
     page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
-    rows = re.findall(r"^\| (\d+) \| `(\w+)\.py` \|", page, flags=re.MULTILINE)
-    assert {room: int(layer) for layer, room in rows} == LAYER_OF
+    rows = dict(re.findall(r"^\| `(_\w+)/` \|.*\| ([^|]*) \|$", page, flags=re.MULTILINE))
+    assert {folder: set(re.findall(r"_\w+", others)) for folder, others in rows.items()} == MAY_IMPORT
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room != "__init__"])
-def test_every_room_has_a_test_module_of_its_name(room):
-    assert (PACKAGE.parent / "tests" / f"test{room}.py").is_file()
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.endswith("__init__")])
+def test_every_module_has_a_test_module_of_its_name(module):
+    *folder, name = module.split("/")
+    tests = TESTS.joinpath(*(part.lstrip("_") for part in folder))
+    assert list(tests.glob(f"test_{name.lstrip('_')}*.py"))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_is_short(room):
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short(module):
     """The public classes' docstrings are the manual, and do not count."""
-    text = (PACKAGE / f"{room}.py").read_text()
+    text = MODULES[module].read_text()
     manuals = [ast.get_docstring(node) for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
     n_manual = sum(len(manual.splitlines()) for manual in manuals if manual and "\nParameters\n" in manual)
     assert len(text.splitlines()) - n_manual <= 320

@@ -16,8 +16,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_bert import BertClassifier, BertRegressor
-from sklearn_bert._net import BertNet
-from tests.cases import probabilities_in_a_fresh_process
+from sklearn_bert._training.training_net import BertNet
+from tests.helpers import probabilities_in_a_fresh_process
 
 QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
 EXACT = QUICK | {"precision": "float64"}
@@ -115,7 +115,7 @@ def test_all_forms_of_the_same_pairs_give_identical_predictions(tiny_bert, revie
 def test_joint_pairs_reach_the_encoder_as_two_segments(tiny_bert, reviews):
     texts, y = reviews
     pairs = list(zip(texts, texts, strict=True))
-    estimator = BertClassifier(tiny_bert, pair_encoding="joint", **EXACT).fit(pairs, y)
+    estimator = BertClassifier(tiny_bert, pair_encoding="cross_encoder", **EXACT).fit(pairs, y)
     encoded = estimator.tokenizer_(*pairs[0], return_token_type_ids=True, return_tensors="pt")
     with torch.inference_mode():
         logits = estimator.module_(**encoded).logits
@@ -126,7 +126,7 @@ def test_separate_pairs_reach_the_head_as_two_vectors(tiny_bert, reviews):
     """Each text is encoded by itself; the head sees both, their distance and their product."""
     texts, y = reviews
     pairs = list(zip(texts, texts[::-1], strict=True))
-    estimator = BertClassifier(tiny_bert, pair_encoding="separate", pooling="mean", **EXACT).fit(pairs, y)
+    estimator = BertClassifier(tiny_bert, pair_encoding="bi_encoder", pooling="mean", **EXACT).fit(pairs, y)
     vectors = []
     with torch.inference_mode():
         for text in pairs[0]:
@@ -336,7 +336,7 @@ def test_the_revision_reaches_the_hub(monkeypatch, reviews):
         asked.append((model, revision))
         raise OSError("no hub here")
 
-    monkeypatch.setattr("sklearn_bert._checkpoint.snapshot_download", snapshot_download)
+    monkeypatch.setattr("sklearn_bert._model.checkpoint.snapshot_download", snapshot_download)
     with pytest.raises(OSError, match="no hub here"):
         BertClassifier("org/name", revision="v1", device="cpu").fit(*reviews)
     assert set(asked) == {("org/name", "v1")}
@@ -562,7 +562,7 @@ def test_going_on_takes_the_parameters_as_they_are_now(tiny_bert, reviews):
     estimator.set_params(threshold=1.0, precision="float64", **changed).partial_fit(texts, labels)
     assert not estimator.predict(texts).any()
     assert estimator._target.loss_params["label_smoothing"] == 0.25
-    assert estimator._target.loss_params["positive_weight"].tolist() == [3, 1]
+    assert estimator._target.loss_params["pos_weight"].tolist() == [3, 1]
     probabilities = {part.p for part in estimator.module_.modules() if isinstance(part, torch.nn.Dropout)}
     assert probabilities == {0.7, 0.6}
     assert {p.dtype for p in estimator.module_.parameters()} == {torch.float64}

@@ -159,7 +159,7 @@ def test_named_labels_in_another_order_are_an_error(classifier):
 def test_class_weights_are_all_by_name_or_all_by_position(classifier, class_weight, expected):
     y = pd.DataFrame(TAGS[:, :2], columns=[1, 2])
     classifier.set_params(class_weight=class_weight).fit(TEXTS, y)
-    assert classifier._target.loss_params["positive_weight"].tolist() == expected
+    assert classifier._target.loss_params["pos_weight"].tolist() == expected
 
 
 def test_a_fitted_classifier_takes_another_threshold(classifier):
@@ -233,7 +233,7 @@ def test_smoothing_makes_probabilities_less_sure(tiny_bert, reviews):
     assert smooth.max(axis=1).mean() < 0.85
 
 
-@pytest.mark.parametrize("head_init", ["probe", "random"])
+@pytest.mark.parametrize("head_init", ["linear_probe", "random"])
 @pytest.mark.parametrize("class_weight", ["balanced", {"rare": 15.0}, {1: 15.0}], ids=str)
 def test_weighted_labels_are_as_likely_as_their_weights_say(tiny_bert, head_init, class_weight):
     """Of 48 equal texts half have a usual label and three a rare one, which weighs as much as its absence."""

@@ -56,19 +56,19 @@ def test_a_bad_parameter_is_named_with_what_was_expected(tiny_bert, reviews, nam
 
 
 @pytest.mark.parametrize(
-    ("changes", "pooling", "siamese"),
+    ("changes", "pooling", "bi_encoder"),
     [
         ({}, "mean", True),
         ({"head_init": "random"}, "pooler", False),
-        ({"head_init": "random", "pooling": "cls", "pair_encoding": "separate"}, "cls", True),
-        ({"pair_encoding": "joint"}, "mean", False),
+        ({"head_init": "random", "pooling": "cls", "pair_encoding": "bi_encoder"}, "cls", True),
+        ({"pair_encoding": "cross_encoder"}, "mean", False),
     ],
 )
-def test_auto_is_what_goes_with_the_heads_start(tiny_bert, reviews, changes, pooling, siamese):
+def test_auto_is_what_goes_with_the_heads_start(tiny_bert, reviews, changes, pooling, bi_encoder):
     pairs = pd.DataFrame({"first": reviews[0], "second": reviews[0][::-1]})
     module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
-    assert (module.pooling, module.siamese) == (pooling, siamese)
-    assert not BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_.siamese
+    assert (module.pooling, module.bi_encoder) == (pooling, bi_encoder)
+    assert not BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_.bi_encoder
 
 
 @pytest.mark.parametrize(("learning_rate", "expected"), [("auto", 5e-5 * 768 / 16), (1e-3, 1e-3)])
@@ -92,7 +92,7 @@ def test_every_training_parameter_reaches_the_net(tiny_bert, reviews):
         "max_epochs": ("max_epochs", 1),
         "batch_size": ("batch_size", 5),
         "precision": ("precision", "float64"),
-        "head_init": ("head_init", "probe"),
+        "head_init": ("head_init", "linear_probe"),
         "pooling": ("module__pooling", "cls"),
         "dropout": ("module__dropout", 0.3),
         "freeze": ("freeze", 1),

@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold
 from sklearn.multiclass import OneVsRestClassifier
 
 from sklearn_bert import BertClassifier, TunedThresholdsClassifierCV
-from tests.cases import exactly
+from tests.helpers import exactly
 
 RNG = np.random.default_rng(0)
 Y = (RNG.random((400, 4)) < [0.5, 0.1, 0.02, 0.0]).astype(int)

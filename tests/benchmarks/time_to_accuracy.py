@@ -40,7 +40,7 @@ def time_trainer(task, train, scored, seed):
 def time_ours(task, train, scored, seed, n_reads):
     """Seconds and scores of this project's estimator, along the training."""
     from sklearn_bert import BertClassifier, BertRegressor
-    from sklearn_bert._net import BertNet
+    from sklearn_bert._training.training_net import BertNet
 
     estimator = BertRegressor if task.problem_type == "regression" else BertClassifier
     model = estimator(get_model_path(), max_epochs=N_EPOCHS, max_length=MAX_LENGTH, random_state=seed)

@@ -1,0 +1,1 @@
+"""What the user passed, checked, and what y means. NumPy and scikit-learn, no torch."""

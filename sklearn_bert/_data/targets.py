@@ -1,0 +1,292 @@
+"""y decides the mode: problem type and encoding of y, and the way back from logits.
+
+The only module that speaks both vocabularies, scikit-learn's ``type_of_target`` and Hugging Face's
+``problem_type``; all others ask a target object. numpy and scikit-learn only, no torch.
+"""
+
+import numpy as np
+from scipy.special import expit, logit, softmax
+from sklearn.metrics import average_precision_score, r2_score
+
+from .class_weight import weights_of_classes, weights_of_labels
+from .sampling import label_pattern_strata, leave_a_row_of_each_label, quantile_strata, rarest_label
+from .target import Target
+
+_MAX_NAMED = 5
+_LARGEST = 1e300  # of a number in y
+
+
+class SingleLabelTarget(Target):
+    """One of K >= 2 classes per row: cross entropy inside, softmax on the way back."""
+
+    problem_type = "single_label_classification"
+    output_kind = "class"
+
+    def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
+        _check_half(threshold)
+        self.classes = np.unique(y) if classes is None else np.unique(classes)
+        self.loss_params = {"label_smoothing": label_smoothing}
+        if len(self.classes) < 2:
+            cure = "Check how y was selected (rows of zero sample_weight do not count)"
+            raise ValueError(
+                f"BertClassifier needs at least two classes, but {'y holds' if classes is None else 'classes has'} 1 "
+                f"class: {self.classes.tolist()[0]!r}. {cure if classes is None else 'Pass all that will ever come'}."
+            )
+        self.num_labels = len(self.classes)
+        self.encode(y)  # refuses labels that are not among the classes
+        self.class_weight = weights_of_classes(class_weight, self.classes, y, sample_weight)
+
+    def refit_keeping_classes(self, y, sample_weight, classes, **params):
+        """A target with these classes, and other parameters."""
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes):
+            raise ValueError(
+                f"Got classes={classes!r}, expected those of the first call, {self.classes.tolist()}. Pass the same, "
+                "or None."
+            )
+        return SingleLabelTarget(y, sample_weight, classes=self.classes, **params)
+
+    def encode(self, y):
+        """Position of each label in the sorted classes, shape (n,) int64.
+
+        Raises
+        ------
+        ValueError
+            If y holds other labels.
+        """
+        unknown = sorted(set(y.tolist()) - set(self.classes.tolist()), key=str)
+        if unknown:
+            known = f"{self.classes[:_MAX_NAMED].tolist()}{' ...' if self.num_labels > _MAX_NAMED else ''}"
+            raise ValueError(
+                f"y holds labels that are not among the classes: {unknown[:_MAX_NAMED]}. Expected some of {known}. "
+                "Drop these rows, or fit anew on all classes (partial_fit takes them as classes=)."
+            )
+        return np.searchsorted(self.classes, y)
+
+    def apply_class_weight(self, y, sample_weight):
+        """Sample weights times class weights, shape (n,)."""
+        return sample_weight * self.class_weight[self.encode(y)]
+
+    def predict(self, logits, threshold=0.5):
+        """(n, K) logits to (n,) labels."""
+        _check_half(threshold)
+        return self.classes[logits.argmax(axis=1)]
+
+    def predict_proba(self, logits):
+        """(n, K) logits to (n, K) probabilities that sum to one in each row."""
+        return softmax(logits, axis=1)
+
+    def decision_function(self, logits):
+        """(n, K) scores; for two classes the (n,) margin of the second over the first."""
+        return logits[:, 1] - logits[:, 0] if self.num_labels == 2 else logits
+
+    def score(self, logits, y, sample_weight):
+        """Accuracy."""
+        return float(np.average(self.predict(logits) == y, weights=sample_weight))
+
+    def score_direction(self, k):
+        """The logit of class k; of two classes its margin over the other."""
+        weights = np.eye(self.num_labels)[k]
+        return (weights - weights[::-1] if self.num_labels == 2 else weights), 0.0
+
+    @staticmethod
+    def validation_strata(y):
+        """The class; a class of one row must stay in training."""
+        _, stratum, size = np.unique(y, return_inverse=True, return_counts=True)
+        return np.where(size[stratum] > 1, stratum, -1)
+
+    @staticmethod
+    def probe_strata(y):
+        """The class."""
+        return y
+
+    @classmethod
+    def from_output_names(cls, names):
+        """Names as classes; scikit-learn sorts them, transformers has them in any order."""
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"gives several classes the same name: {names}. Expected a name of its own for each in id2label. "
+                "Rename them there."
+            )
+        return cls(np.array(names), np.ones(len(names))), np.argsort(np.array(names)), None
+
+
+class MultiLabelTarget(Target):
+    """L >= 2 independent yes/no labels per row: BCE with logits inside, sigmoid on the way back."""
+
+    problem_type = "multi_label_classification"
+    output_kind = "label"
+
+    def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
+        self.num_labels = y.shape[1]
+        self.classes = np.arange(self.num_labels)
+        # np.unique(y), which scikit-learn passes for any y, says that a label is given or not.
+        if classes is not None and list(classes) not in ([0, 1], list(self.classes)):
+            raise ValueError(
+                f"y has {self.num_labels} columns of 0 and 1, but classes={classes!r}. Expected a class for each "
+                f"column: pass range({self.num_labels}) or None."
+            )
+        _check_threshold(threshold, self.num_labels)
+        self.loss_params = {"label_smoothing": label_smoothing}
+        if class_weight is not None:
+            self.loss_params["pos_weight"] = weights_of_labels(class_weight, y, sample_weight)
+
+    def refit_keeping_classes(self, y, sample_weight, classes, **params):
+        """A target with as many labels, and other parameters."""
+        _check_n_columns(y, self.num_labels)
+        return MultiLabelTarget(y, sample_weight, classes=classes, **params)
+
+    def encode(self, y):
+        """The 0/1 matrix as float64, shape (n, L)."""
+        _check_n_columns(y, self.num_labels)
+        return y.astype(np.float64)
+
+    def predict(self, logits, threshold=0.5):
+        """(n, L) logits to (n, L) int64: 1 where the probability exceeds the label's threshold."""
+        return (logits > logit(_check_threshold(threshold, self.num_labels))).astype(np.int64)
+
+    def predict_proba(self, logits):
+        """(n, L) logits to (n, L) probabilities, each strictly between 0 and 1."""
+        # expit(37) is the last that float64 keeps below 1.0; one step inside is as sure as it gets.
+        return np.clip(expit(logits), np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0))
+
+    def decision_function(self, logits):
+        """The (n, L) logits themselves."""
+        return logits
+
+    def score(self, logits, y, sample_weight):
+        """Average precision over all pairs of row and label; it asks for no threshold. 0 if no row has a label."""
+        if not y.any():
+            return 0.0
+        return float(average_precision_score(y, logits, average="micro", sample_weight=sample_weight))
+
+    @staticmethod
+    def validation_strata(y):
+        """The combination of labels; of one that only one row has, its rarest label."""
+        return label_pattern_strata(y)
+
+    @classmethod
+    def choose_validation_rows(cls, y, fraction, seed):
+        """As the base class does; at least one row with each label stays in training."""
+        return leave_a_row_of_each_label(super().choose_validation_rows(y, fraction, seed), y)
+
+    @staticmethod
+    def probe_strata(y):
+        """The rarest label."""
+        return rarest_label(y)
+
+    @classmethod
+    def from_output_names(cls, names):
+        """Names as labels, in their order."""
+        y = np.eye(len(names), dtype=int)
+        return cls(y, np.ones(len(y))), np.arange(len(names)), np.array(names, dtype=object)
+
+
+class RegressionTarget(Target):
+    """One or K numbers per row: MSE inside, on standardised y unless `scale` is False."""
+
+    problem_type = "regression"
+    output_kind = "output"
+
+    def __init__(self, y, sample_weight, scale=True):
+        self.is_1d = y.ndim == 1
+        columns = y.reshape(len(y), -1)
+        self.num_labels = columns.shape[1]
+        self.mean, self.scale = np.zeros(self.num_labels), np.ones(self.num_labels)
+        if scale:
+            self.mean, self.scale = _mean_and_spread(columns, sample_weight)
+
+    def refit_keeping_classes(self, y, sample_weight, classes, **params):
+        """This one: its mean and scale are the units of the weights trained so far."""
+        return self
+
+    def encode(self, y):
+        """Standardised y, shape (n, K) float64."""
+        _check_n_columns(y, self.num_labels)
+        return (y.reshape(len(y), -1) - self.mean) / self.scale
+
+    def predict(self, logits):
+        """(n, K) logits to numbers in y's units, shape (n,) or (n, K) as y had."""
+        values = logits * self.scale + self.mean
+        return values[:, 0] if self.is_1d else values
+
+    def score(self, logits, y, sample_weight):
+        """R squared, the mean over the outputs."""
+        return float(r2_score(y, self.predict(logits), sample_weight=sample_weight))
+
+    def most_likely(self, logits):
+        """Position of the only output, shape (n,)."""
+        if self.num_labels > 1:
+            raise ValueError(
+                f"Got target=None, but there are {self.num_labels} outputs and none is foremost. Expected the position "
+                f"of one, from 0 to {self.num_labels - 1}. Pass it as target."
+            )
+        return np.zeros(len(logits), dtype=np.int64)
+
+    def score_direction(self, k):
+        """Output k in y's units."""
+        return np.eye(self.num_labels)[k] * self.scale, self.mean[k]
+
+    def unscale_head(self, weight, bias):
+        """(K, H) weights and (K,) biases of logits to those of numbers in y's units."""
+        return weight * self.scale[:, None], bias * self.scale + self.mean
+
+    @staticmethod
+    def validation_strata(y):
+        """Quantiles of y, of several outputs of their mean."""
+        return quantile_strata(y)
+
+    @staticmethod
+    def probe_strata(y):
+        """One stratum: rows are taken in the order of y."""
+        return np.zeros(len(y), dtype=int)
+
+    @classmethod
+    def from_output_names(cls, names):
+        """Outputs in their own units; they have no names."""
+        y = np.zeros((1, len(names))) if len(names) > 1 else np.zeros(1)
+        return cls(y, np.ones(1), scale=False), np.arange(len(names)), None
+
+
+TARGETS = {target.problem_type: target for target in (SingleLabelTarget, MultiLabelTarget, RegressionTarget)}
+
+
+def _check_half(threshold):
+    if np.ndim(threshold) or threshold != 0.5:
+        raise ValueError(
+            f"Got threshold={threshold!r}, which applies to several labels per row, but y holds one class per row. "
+            "Pass threshold=0.5, and wrap the classifier in sklearn.model_selection.FixedThresholdClassifier."
+        )
+
+
+def _check_threshold(threshold, n_labels):
+    """A threshold per label, (L,)."""
+    values = np.asarray(threshold, dtype=np.float64)
+    if values.shape not in ((), (n_labels,)) or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(
+            f"Got threshold={threshold!r}, expected a probability between 0 and 1, or one for each of {n_labels} "
+            "labels. Pass 0.5 for the usual one."
+        )
+    return np.broadcast_to(values, n_labels)
+
+
+def _check_n_columns(y, expected):
+    n_columns = 1 if y.ndim == 1 else y.shape[1]
+    if n_columns != expected:
+        raise ValueError(f"y has {n_columns} columns, expected {expected} as in the first fit. Pass the same columns.")
+
+
+def _mean_and_spread(columns, sample_weight):
+    """Weighted mean and standard deviation of each column, (K,) each; a constant one has a spread of 1."""
+    if np.abs(columns).max() > _LARGEST:
+        raise ValueError(
+            f"y holds {columns.flat[np.abs(columns).argmax()]:.3g}, expected numbers between -{_LARGEST:g} and "
+            f"{_LARGEST:g}, so that predictions stay finite. Divide y by a constant."
+        )
+    low = columns.min(axis=0)
+    width = columns.max(axis=0) - low
+    width = np.where(width > 0, width, 1.0)
+    # From 0 to 1: their squares neither overflow nor vanish, and a constant column is exactly 0.
+    places = (columns - low) / width
+    mean = np.average(places, axis=0, weights=sample_weight)
+    spread = width * np.sqrt(np.average((places - mean) ** 2, axis=0, weights=sample_weight))
+    return low + width * mean, np.where(spread > 0, spread, 1.0)

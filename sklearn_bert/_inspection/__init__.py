@@ -1,0 +1,1 @@
+"""Looking at a fit: explanations and training curves."""

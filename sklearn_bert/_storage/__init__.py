@@ -1,0 +1,1 @@
+"""A fitted estimator on disk, and back."""

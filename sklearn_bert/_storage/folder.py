@@ -1,0 +1,174 @@
+"""The folder of a stored estimator: written whole, and read only if each byte is the one that was written.
+
+``sklearn_bert.json`` holds what is no config, weights or tokenizer, and a digest of every other file
+and of itself. Digests find accidents; what keeps a hostile folder from running code is that the files
+are JSON and safetensors, which hold values only.
+"""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from .._runtime.atomic_files import atomic_folder
+from .versions import FORMAT, check_format, versions
+
+STATE = "sklearn_bert.json"
+CARD = "README.md"  # people edit it, so it has no digest
+_WEIGHTS = ("model.safetensors", "head.safetensors")
+_CURE = "Copy the folder again from where it came, or save the estimator again with save_pretrained."
+
+
+def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
+    """Write all parts; what stands at `folder` is replaced in one step, if it is such a folder or empty.
+
+    Parameters
+    ----------
+    folder : path
+    config : dict
+        Becomes config.json.
+    arrays : dict of ndarray
+        The weights, by name.
+    head : dict of ndarray
+        Those of them that stand in `arrays` in another form, as they are; may be empty.
+    tokenizer : transformers tokenizer
+    state : dict
+        Sections of JSON values.
+    card : str
+
+    Raises
+    ------
+    OSError
+        If something else stands there, or the disk cannot take it.
+    """
+    folder = Path(folder)
+    _check_replaceable(folder)
+    with atomic_folder(folder) as draft:
+        (draft / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        for name, content in zip(_WEIGHTS, (arrays, head), strict=True):
+            if content:
+                save_file(content, draft / name, metadata={"format": "pt"})
+        tokenizer.save_pretrained(draft)
+        files = {path.name: _checksum(path) for path in sorted(draft.iterdir())}
+        state = {"format": FORMAT, "versions": versions(), **state, "files": files}
+        state["sha256"] = _own_checksum(state)
+        (draft / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        (draft / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")  # a label may hold anything
+
+
+def read_manifest(folder):
+    """The sections of a stored estimator, every file of the folder checked; None if it is none, or a hub id.
+
+    Raises
+    ------
+    OSError
+        If a file is missing, damaged, or a link out of the folder.
+    ValueError
+        If its format is none that this version reads.
+    """
+    folder = Path(folder)
+    if not (folder / STATE).is_symlink() and not (folder / STATE).exists():
+        return None
+    state = _read_json(folder)
+    check_format(state.get("format"), state.get("versions"), f"The folder {str(folder)!r}")
+    if _own_checksum(state) != state.get("sha256"):
+        raise _damaged(folder, STATE, "its content does not have the digest written in it")
+    if not isinstance(state.get("files"), dict):
+        raise _damaged(folder, STATE, "it lists no files")
+    for name, digest in state["files"].items():
+        if _read(folder, name, _checksum) != digest:
+            raise _damaged(folder, name, "its content does not have the digest written in " + STATE)
+    return state
+
+
+def read_arrays(folder, state):
+    """The weights, by name, as they were before saving."""
+    written = (_read(Path(folder), name, load_file) for name in _WEIGHTS if name in state["files"])
+    return {name: array for arrays in written for name, array in arrays.items()}
+
+
+def refuse_if_replaced(folder, state):
+    """Another process may have put another estimator in the place of the one that was being read.
+
+    Raises
+    ------
+    OSError
+        If the folder no longer is the one that `state` was read from, so that its parts may be of two estimators.
+    """
+    if _read_json(Path(folder)).get("sha256") != state["sha256"]:
+        raise OSError(f"{str(folder)!r} was replaced while it was read. Load it again.")
+
+
+def _check_replaceable(folder):
+    """A folder of anybody else's must not vanish."""
+    if not folder.exists():
+        return
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    with suppress(OSError, KeyError, TypeError):  # then nothing says which files are ours
+        found -= {STATE, CARD, *_read_json(folder)["files"]} if STATE in found else set()
+    if found:
+        raise OSError(
+            f"{str(folder)!r} exists and holds other things than a stored estimator: {', '.join(sorted(found)[:3])}"
+            f"{', ...' if len(found) > 3 else ''}. Expected a new or empty folder, or one that save_pretrained wrote. "
+            "Choose another name."
+        )
+    here, real = Path.cwd(), os.path.realpath(folder)
+    fixed = {str(path): "the working directory" for path in (here, *here.parents)}
+    if os.path.ismount(real):
+        fixed[real] = "a mount point"
+    if real in fixed:
+        raise OSError(
+            f"{str(folder)!r} is {fixed[real]}, which cannot be replaced as a whole. Pass a folder inside it, such as "
+            f"{str(folder / 'model')!r}."
+        )
+
+
+def _read_json(folder):
+    text = _read(folder, STATE, Path.read_bytes)
+    try:
+        state = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, STATE, f"it is no JSON ({error})") from error
+    if not isinstance(state, dict):
+        raise _damaged(folder, STATE, "it holds no JSON object")
+    return state
+
+
+def _read(folder, name, function):
+    """What a function makes of a file that lies in the folder itself, and may vanish at any moment."""
+    path = _inside(folder, name)
+    try:
+        return function(path)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"The file {name!r} in {str(folder)!r} cannot be read ({error}). {_CURE}") from error
+
+
+def _inside(folder, name):
+    """The path of a file that lies in the folder itself."""
+    path = folder / name
+    if Path(name).name != name or not path.resolve().is_relative_to(folder.resolve()):
+        raise OSError(
+            f"The file {name!r} of {str(folder)!r} lies outside of the folder, which is never read: {path.resolve()}. "
+            "Expected all files in the folder itself. Copy it with its links followed (cp -rL)."
+        )
+    if not path.is_file():
+        raise OSError(f"The folder {str(folder)!r} lacks {name!r}, which {STATE} lists. {_CURE}")
+    return path
+
+
+def _damaged(folder, name, why):
+    return OSError(f"The file {name!r} in {str(folder)!r} is not as it was written: {why}. {_CURE}")
+
+
+def _checksum(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _own_checksum(state):
+    rest = {key: value for key, value in state.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

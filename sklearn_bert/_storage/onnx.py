@@ -1,0 +1,120 @@
+"""A fitted module as an ONNX file, with the tokenizer beside it: all that serving needs, without torch.
+
+The packages that write ONNX are an extra, so they are imported where they are used.
+"""
+
+import importlib.util
+import json
+import logging
+import warnings
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from .._encoding.tokenization import check_fast
+from .._runtime.atomic_files import atomic_file
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_NEEDED = ("onnx", "onnxscript")
+
+
+def write_onnx(path, module, head, tokenizer, max_length, metadata):
+    """Write the model to `path` and ``tokenizer.json`` into the same folder.
+
+    Parameters
+    ----------
+    path : path
+        Of the file; its folder must exist.
+    module : BertModule
+    head : dict of ndarray
+        Weights of the last layer that take the place of the module's.
+    tokenizer : transformers tokenizer
+    max_length : int
+        To which the tokenizer beside it cuts.
+    metadata : dict
+        JSON values that the file keeps by name.
+
+    Raises
+    ------
+    ImportError
+        If the extra is not installed.
+    OSError
+        If the folder is not there.
+    ValueError
+        If the tokenizer is none of the `tokenizers` package.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"export_onnx needs {' and '.join(missing)}, which cannot be imported. "
+            "Install the extra: pip install 'sklearn-bert[onnx]'."
+        )
+    check_fast(tokenizer, "cannot stand beside the model: it is written in Python")
+    path = Path(path)
+    if not path.parent.is_dir() or path.is_dir():
+        raise OSError(
+            f"{str(path)!r} is not the path of a file in a folder that exists. Expected one such as 'model.onnx'; "
+            f"{'add a file name' if path.is_dir() else 'make the folder first'}."
+        )
+    module = deepcopy(module).to("cpu", torch.float32).eval()
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in head.items()}, strict=False)
+    with _silence():
+        program = _export(module)
+    program.model.metadata_props.update({name: json.dumps(value) for name, value in metadata.items()})
+    alone = _standing_alone(tokenizer, max_length)
+    with atomic_file(path) as draft:
+        program.save(draft, external_data=False)
+    with atomic_file(path.parent / "tokenizer.json") as draft:
+        alone.save(str(draft))
+
+
+class _Logits(torch.nn.Module):
+    """Tensors in, one tensor out."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        return self.module(input_ids, attention_mask, token_type_ids, return_dict=False)[0]
+
+
+def _export(module):
+    """The program, whose batch and length are free; of a bi_encoder module the batch is of pairs of rows."""
+    n_texts = 2 if module.bi_encoder else 1
+    examples = tuple(torch.ones(2 * n_texts, 7, dtype=torch.int64) for _ in _INPUTS)  # one each: an alias is one input
+    axes = {0: n_texts * torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    return torch.onnx.export(
+        _Logits(module),
+        examples,
+        input_names=list(_INPUTS),
+        output_names=["logits"],
+        dynamic_shapes=[axes] * len(_INPUTS),
+        dynamo=True,
+        verbose=False,
+    )
+
+
+def _standing_alone(tokenizer, max_length):
+    """A tokenizer of the `tokenizers` package that cuts and pads by itself."""
+    alone = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    alone.enable_truncation(max_length)
+    alone.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+    return alone
+
+
+@contextmanager
+def _silence():
+    """No notes on operators that are not used, or on names of axes."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

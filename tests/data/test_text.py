@@ -1,0 +1,307 @@
+"""X is text: every container of the same texts is the same input, and what is none is refused with its rows."""
+
+import copy
+import operator
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sklearn_bert._data.text import check_texts
+from tests.helpers import cases, exactly
+
+TEXTS = ["Good soup.", "", "très bon", "Good soup."]
+FIRST, SECOND = ["Who?", "", "Where?"], ["me", "you", ""]
+ROWS = list(zip(FIRST, SECOND, strict=True))
+
+STRING = np.dtypes.StringDType()
+ARROW = pd.ArrowDtype(pa.string())
+
+SINGLES = {
+    "list": TEXTS,
+    "tuple": tuple(TEXTS),
+    "list of numpy.str_": [np.str_(text) for text in TEXTS],
+    "list of 1-tuples": [(text,) for text in TEXTS],
+    "str array": np.array(TEXTS),
+    "object array": np.array(TEXTS, dtype=object),
+    "object array of numpy.str_": np.array([np.str_(text) for text in TEXTS], dtype=object),
+    "StringDType array": np.array(TEXTS, dtype=STRING),
+    "strided array": np.repeat(np.array(TEXTS), 2)[::2],
+    "(n, 1) str array": np.array(TEXTS)[:, None],
+    "(n, 1) object array": np.array(TEXTS, dtype=object)[:, None],
+    "pandas Series of str": pd.Series(TEXTS),
+    "pandas Series of object": pd.Series(TEXTS, dtype=object),
+    "pandas Series of string": pd.Series(TEXTS, dtype="string"),
+    "pandas Series of category": pd.Series(TEXTS, dtype="category"),
+    "pandas Series of arrow strings": pd.Series(TEXTS, dtype=ARROW),
+    "pandas Index": pd.Index(TEXTS),
+    "pandas DataFrame": pd.DataFrame({"review": TEXTS}),
+    "pandas DataFrame of arrow strings": pd.DataFrame({"review": TEXTS}, dtype=ARROW),
+    "polars Series": pl.Series(TEXTS),
+    "polars Series of categories": pl.Series(TEXTS, dtype=pl.Categorical),
+    "polars DataFrame": pl.DataFrame({"review": TEXTS}),
+}
+PAIRS = {
+    "list of tuples": ROWS,
+    "tuple of tuples": tuple(ROWS),
+    "list of tuples of numpy.str_": [(np.str_(a), np.str_(b)) for a, b in ROWS],
+    "str array": np.array(ROWS),
+    "object array": np.array(ROWS, dtype=object),
+    "StringDType array": np.array(ROWS, dtype=STRING),
+    "array in Fortran order": np.asfortranarray(ROWS),
+    "pandas DataFrame": pd.DataFrame({"question": FIRST, "answer": SECOND}),
+    "pandas DataFrame of categories": pd.DataFrame({"question": FIRST, "answer": SECOND}, dtype="category"),
+    "pandas DataFrame with duplicate column names": pd.DataFrame(ROWS, columns=["text", "text"]),
+    "pandas DataFrame with a MultiIndex": pd.DataFrame(ROWS, columns=pd.MultiIndex.from_product([["q"], [2, 1]])),
+    "polars DataFrame": pl.DataFrame({"question": FIRST, "answer": SECOND}),
+}
+MIXED = "but not all rows are such tuples: see"
+EXPECTED = (
+    "Expected the texts as a list of str, a 1-D array, a Series, or a DataFrame or 2-D array with one text column, "
+    "or with two for sentence pairs."
+)
+
+
+@pytest.mark.parametrize("X", **cases(SINGLES))
+def test_every_container_of_texts_gives_the_same_list(X):
+    assert check_texts(X) == (TEXTS,)
+
+
+@pytest.mark.parametrize("X", **cases(PAIRS))
+def test_every_container_of_pairs_gives_the_same_two_lists_in_column_order(X):
+    assert check_texts(X) == (FIRST, SECOND)
+
+
+@pytest.mark.parametrize("X", **cases({f"{name}, single": X for name, X in SINGLES.items()} | PAIRS))
+def test_the_result_holds_plain_str(X):
+    assert {type(text) for column in check_texts(X) for text in column} == {str}
+
+
+@pytest.mark.parametrize("index", [[2, 0, 1], [7, 7, 7], ["x", "y", "x"], [1.5, None, 0.0]], ids=str)
+@pytest.mark.parametrize(
+    ("X", "columns"),
+    [(pd.Series(FIRST), (FIRST,)), (pd.DataFrame(ROWS), (FIRST, SECOND))],
+    ids=["Series", "DataFrame"],
+)
+def test_the_pandas_index_does_not_matter(X, columns, index):
+    assert check_texts(X.set_axis(index, axis=0)) == columns
+
+
+@pytest.mark.parametrize(
+    ("X", "is_same"),
+    [
+        (list(TEXTS), operator.eq),
+        ([np.str_(text) for text in TEXTS], operator.eq),
+        (list(ROWS), operator.eq),
+        (np.array(ROWS, dtype=object), np.array_equal),
+        (pd.DataFrame(ROWS, index=[2, 0, 0]), pd.DataFrame.equals),
+        (pl.DataFrame(ROWS, orient="row"), pl.DataFrame.equals),
+    ],
+    ids=["list", "list of numpy.str_", "list of tuples", "array", "pandas", "polars"],
+)
+def test_the_input_is_not_changed(X, is_same):
+    before = copy.deepcopy(X)
+    for column in check_texts(X):
+        column.clear()
+    assert is_same(X, before)
+
+
+UNICODE = {
+    "emoji of several code points": "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f44d\U0001f3fd",
+    "right to left": "\u05e9\u05dc\u05d5\u05dd \u202e\u0645\u0631\u062d\u0628\u0627\u202c",
+    "combining marks, not composed": "e\u0301 n\u0303 Z\u0351\u036b",
+    "zero width": "a\u200bb\u200d\ufeffc",
+    "NUL": "a\0b\0",
+    "newlines and blanks": " \t\r\n\u2028\u00a0",
+    "the last code point": "\U0010ffff\uffff",
+}
+
+
+@pytest.mark.parametrize("text", **cases(UNICODE))
+@pytest.mark.parametrize("container", [list, pd.Series, pl.Series])
+def test_valid_unicode_passes_through_unchanged(text, container):
+    assert check_texts(container([text, "plain"])) == ([text, "plain"],)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind"),
+    [
+        ("Good soup.", "str"),
+        (np.str_("Good soup."), "str_"),
+        (b"Good soup.", "bytes"),
+    ],
+    ids=["str", "numpy.str_", "bytes"],
+)
+def test_a_single_text_is_no_collection(X, kind):
+    message = f"X is one {kind}, not a collection of texts. {EXPECTED} Wrap it in a list: [X]."
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [{"a": "b"}, {}, {"a"}, frozenset("a"), iter("ab"), None, 3, np.float64(3.5), np.array("Good soup.")],
+    ids=lambda X: type(X).__name__,
+)
+def test_what_has_no_order_or_no_rows_is_no_sequence(X):
+    message = (
+        f"X is of type {type(X).__name__}, not a sequence of texts. {EXPECTED} "
+        "Collect the texts first, for example with list(X)."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(X)
+
+
+NO_ROWS = {
+    "list": [],
+    "tuple": (),
+    "float array": np.array([]),
+    "str array": np.array([], dtype=str),
+    "(0, 1) array": np.empty((0, 1), dtype=object),
+    "(0, 2) array": np.empty((0, 2), dtype=object),
+    "pandas Series": pd.Series([], dtype=object),
+    "pandas DataFrame": pd.DataFrame({"question": [], "answer": []}),
+    "polars Series": pl.Series([], dtype=pl.String),
+    "polars DataFrame": pl.DataFrame({"question": []}),
+}
+
+
+@pytest.mark.parametrize("X", **cases(NO_ROWS))
+def test_no_rows_are_refused(X):
+    message = (
+        f"Found array with 0 sample(s) while a minimum of 1 is required: X holds no texts. {EXPECTED} "
+        "Check how they were selected."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(X)
+
+
+WRONG_WIDTH = {
+    "3 columns of an array": (np.full((2, 3), "a"), 3),
+    "3 columns of pandas": (pd.DataFrame({name: TEXTS for name in "abc"}), 3),
+    "3 columns of polars": (pl.DataFrame({name: TEXTS for name in "abc"}), 3),
+    "3-tuples": ([("a", "b", "c"), ("d", "e", "f")], 3),
+    "no column of an array": (np.empty((2, 0)), 0),
+    "no column of pandas": (pd.DataFrame(index=[0, 1]), 0),
+    "0-tuples": ([(), ()], 0),
+}
+
+
+@pytest.mark.parametrize(("X", "n_columns"), **cases(WRONG_WIDTH))
+def test_only_one_or_two_columns_are_text(X, n_columns):
+    message = (
+        f"X has {n_columns} columns. {EXPECTED} Select the text columns first, for example X[['question', 'answer']], "
+        "or pick one inside a ColumnTransformer."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(X)
+
+
+@pytest.mark.parametrize("n_dimensions", [3, 4])
+def test_an_array_of_more_dimensions_is_refused(n_dimensions):
+    message = f"X has {n_dimensions} dimensions. {EXPECTED} Reshape it to one row per text or pair."
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(np.full((1,) * n_dimensions, "a"))
+
+
+def missing_at(rows):
+    return exactly(
+        f"Input X contains NaN: no text (None, NaN or NA) at {rows}. Expected a str in every row. "
+        "Drop these rows, or fill them with ''."
+    )
+
+
+MISSING = {
+    "None": ["a", None, "b", None],
+    "float NaN": ["a", float("nan"), "b", np.float64("nan")],
+    "pd.NA": ["a", pd.NA, "b", pd.NA],
+    "pd.NaT": ["a", pd.NaT, "b", pd.NaT],
+    "object array": np.array(["a", None, "b", np.nan], dtype=object),
+    "StringDType array": np.array(["a", None, "b", None], dtype=np.dtypes.StringDType(na_object=None)),
+    "pandas str": pd.Series(["a", None, "b", None], index=[3, 2, 1, 0]),
+    "pandas object": pd.Series(["a", None, "b", np.nan], dtype=object),
+    "pandas string": pd.Series(["a", None, "b", None], dtype="string"),
+    "pandas category": pd.Series(["a", None, "b", None], dtype="category"),
+    "pandas arrow": pd.Series(["a", None, "b", None], dtype=ARROW),
+    "polars": pl.Series(["a", None, "b", None]),
+    "second of tuples": [("a", "a"), ("a", None), ("a", "b"), ("a", float("nan"))],
+    "second column of pandas": pd.DataFrame({"q": ["a"] * 4, "a": ["a", None, "b", None]}),
+    "second column of polars": pl.DataFrame({"q": ["a"] * 4, "a": ["a", None, "b", None]}),
+}
+
+
+@pytest.mark.parametrize("X", **cases(MISSING))
+def test_missing_texts_are_refused_with_their_positions(X):
+    with pytest.raises(ValueError, match=missing_at("rows 1, 3")):
+        check_texts(X)
+
+
+@pytest.mark.parametrize(
+    ("n_missing", "rows"),
+    [(1, "row 0"), (5, "rows 0, 1, 2, 3, 4"), (6, "rows 0, 1, 2, 3, 4, ... (6 in all)")],
+    ids=["one", "five", "six"],
+)
+def test_more_than_five_bad_rows_are_abbreviated_with_their_count(n_missing, rows):
+    with pytest.raises(ValueError, match=missing_at(rows)):
+        check_texts([*[None] * n_missing, "text"])
+
+
+CONVERT = "Convert them, for example with str(value), if the digits or names are the text."
+DECODE = "Decode them, for example with text.decode('utf-8')."
+JOIN = "Join the tokens to one str, or pass sentence pairs as (first, second) tuples."
+NO_TEXTS = {
+    "numbers": ([1, 2], "int", "rows 0, 1", CONVERT),
+    "one number": (["a", 2.5, "b"], "float", "row 1", CONVERT),
+    "bool": ([True], "bool", "row 0", CONVERT),
+    "array of numbers": (np.arange(7), "int", "rows 0, 1, 2, 3, 4, ... (7 in all)", CONVERT),
+    "(n, 1) array of numbers": (np.ones((2, 1)), "float", "rows 0, 1", CONVERT),
+    "pandas column of numbers": (pd.DataFrame({"q": ["a", "b"], "n": [1, 2]}), "int", "rows 0, 1", CONVERT),
+    "polars column of numbers": (pl.DataFrame({"q": ["a", "b"], "n": [1, 2]}), "int", "rows 0, 1", CONVERT),
+    "bytes": (["a", b"b"], "bytes", "row 1", DECODE),
+    "array of bytes": (np.array([b"a", b"b"]), "bytes", "rows 0, 1", DECODE),
+    "nested lists": ([["a", "b"], ["c", "d"]], "list", "rows 0, 1", JOIN),
+}
+
+
+@pytest.mark.parametrize(("X", "kind", "rows", "cure"), **cases(NO_TEXTS))
+def test_other_values_are_refused_with_kind_and_rows_and_cure(X, kind, rows, cure):
+    message = f"X holds values of type {kind} at {rows}. Expected a str in every row. {cure}"
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([("a", "b"), "ab", ("c",)], f"X begins with a tuple of 2, {MIXED} rows 1, 2. Give every row"),
+        ([("a",), ("a", "b")], f"X begins with a tuple of 1, {MIXED} row 1. Give every row"),
+        ([("a",), "c", None], f"X begins with a tuple of 1, {MIXED} rows 1, 2. Give every row"),
+        (["a", ("a", "b")], "X holds values of type tuple at row 1. Expected a str in every row. Pass sentence pairs"),
+    ],
+    ids=["pair first", "1-tuple first", "1-tuple before others", "str first"],
+)
+def test_single_texts_and_pairs_do_not_mix(X, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        check_texts(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "rows"),
+    [
+        (["ok", "\ud800"], "row 1"),
+        (["\ud83d", "\ude00"], "rows 0, 1"),
+        ([("ok", "ok"), ("ok", "bad \udcff")], "row 1"),
+        (["\udfff"] * 6, "rows 0, 1, 2, 3, 4, ... (6 in all)"),
+    ],
+    ids=["one", "halves in two rows", "second of a pair", "many"],
+)
+def test_a_lone_surrogate_is_refused_with_its_row(X, rows):
+    message = (
+        f"X holds a lone surrogate, which cannot be encoded as UTF-8, at {rows}. Expected valid Unicode. "
+        "Read the source with its right encoding, or clean with text.encode('utf-8', 'replace').decode()."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(X)

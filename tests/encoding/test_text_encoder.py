@@ -1,0 +1,109 @@
+"""What an estimator makes of texts, long ones above all."""
+
+import numpy as np
+import pytest
+
+from sklearn_bert import BertClassifier
+from sklearn_bert._encoding.text_encoder import TextEncoder
+from tests.conftest import WORDS, make_tokenizer
+from tests.helpers import exactly
+
+QUICK = {"max_epochs": 1, "learning_rate": 1e-2, "batch_size": 16, "random_state": 0, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer(WORDS)
+
+
+def windows(tokenizer, text, max_length, stride):
+    text_encoder = TextEncoder(tokenizer, max_length, "window", stride, bi_encoder=False)
+    dataset = text_encoder.encode(([text],))
+    return [tokenizer.convert_ids_to_tokens(dataset.tokens[i][0]) for i in range(len(dataset))]
+
+
+def test_windows_share_their_stride_and_the_last_one_is_full(tokenizer):
+    one, two, three, four = windows(tokenizer, "one two three four five good great fine nice", 6, 2)
+    assert one == ["[CLS]", "one", "two", "three", "four", "[SEP]"]
+    assert two == ["[CLS]", "three", "four", "five", "good", "[SEP]"]
+    assert three == ["[CLS]", "five", "good", "great", "fine", "[SEP]"]
+    assert four == ["[CLS]", "good", "great", "fine", "nice", "[SEP]"]
+
+
+@pytest.mark.parametrize("n_words", [0, 1, 4, 5, 6, 7, 23])
+@pytest.mark.parametrize("stride", [0, 1, 3])
+def test_windows_hold_every_token_in_order(tokenizer, n_words, stride):
+    words = [WORDS[i % 20] for i in range(n_words)]
+    parts = [window[1:-1] for window in windows(tokenizer, " ".join(words), 6, stride)]
+    assert all(len(part) == 4 for part in parts) or len(parts) == 1
+    rebuilt = []
+    for part in parts:
+        overlap = max(k for k in range(len(part) + 1) if rebuilt[len(rebuilt) - k :] == part[:k])
+        assert overlap >= min(stride, len(rebuilt))
+        rebuilt += part[overlap:]
+    assert "".join(rebuilt) == "".join(words)
+
+
+def test_the_windows_of_a_text_share_its_label_and_its_weight(tokenizer):
+    text_encoder = TextEncoder(tokenizer, 6, "window", 0, bi_encoder=False)
+    texts = ["one", "one two three four five good great fine nice"]
+    dataset = text_encoder.encode((texts,), np.array([0, 1]), np.array([0.5, 1.5]))
+    assert dataset.n_windows.tolist() == [1, 3]
+    assert dataset.targets["y"].tolist() == [0, 1, 1, 1]
+    weights = dataset.targets["w"]
+    assert weights.mean() == pytest.approx(1)
+    assert weights[1:].sum() / weights[0] == pytest.approx(3)
+    assert len(set(weights[1:])) == 1
+
+
+def test_the_report_of_windows_cuts_nothing_and_knows_the_longest(tokenizer):
+    text_encoder = TextEncoder(tokenizer, 6, "window", None, bi_encoder=False)
+    columns = (["one", "one two three four five good great fine nice"],)
+    report = text_encoder.report(columns, text_encoder.encode(columns))
+    assert (report.n_rows, report.n_truncated, report.n_tokens_cut, report.longest) == (2, 0, 0, 11)
+
+
+def test_pairs_have_no_windows(tiny_bert, reviews):
+    pairs = list(zip(reviews[0], reviews[0], strict=True))
+    message = (
+        "long_text='window' reads single texts in windows, but X holds sentence pairs. Pass long_text='head_tail' or "
+        "'truncate' for pairs."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        BertClassifier(tiny_bert, long_text="window", **QUICK).fit(pairs, reviews[1])
+
+
+def test_a_stride_that_leaves_no_way_forward_is_an_error(tiny_bert, reviews):
+    message = (
+        "stride=6 tokens shared by neighbouring windows leave no way forward: a window has room for 6 tokens of text. "
+        "Lower stride, or raise max_length."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        BertClassifier(tiny_bert, long_text="window", max_length=8, stride=6, **QUICK).fit(*reviews)
+
+
+def test_the_logits_of_a_text_are_the_mean_of_its_windows(tiny_bert, reviews):
+    settings = QUICK | {"precision": "float64", "max_length": 6}
+    classifier = BertClassifier(tiny_bert, long_text="window", stride=0, **settings).fit(*reviews)
+    first, second = "the movie was good", "the plot was very"
+    whole, *parts = classifier.decision_function([f"{first} {second}", first, second])
+    assert whole == pytest.approx(np.mean(parts), abs=1e-12)
+
+
+def test_windows_see_what_truncation_does_not(tiny_bert):
+    """The word that decides stands in the middle of a text, beyond the first and before the last tokens."""
+    filler = "the a is was it " * 3
+    texts = [f"{filler}{word} {filler}" for word in ("good", "bad") * 24]
+    y = ["good", "bad"] * 24
+    settings = {"max_length": 16, "max_epochs": 15, "learning_rate": 1e-2, "batch_size": 16, "random_state": 0}
+    scores = {}
+    for long_text in ("window", "truncate"):
+        classifier = BertClassifier(tiny_bert, long_text=long_text, device="cpu", **settings)
+        if long_text == "truncate":
+            with pytest.warns(UserWarning, match="were cut"):
+                classifier.fit(texts, y)
+        else:
+            classifier.fit(texts, y)
+        scores[long_text] = classifier.score(texts, y)
+    assert scores["window"] > 0.95
+    assert scores["truncate"] == 0.5

@@ -1,0 +1,311 @@
+"""Attributions that sum to what they explain, of the words as written, for every mode and form of text."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+from transformers import AutoModel, DistilBertConfig, ElectraConfig, RobertaConfig
+
+from sklearn_bert import BertClassifier, BertRegressor
+from sklearn_bert._inspection.attribution import _Scorer
+from tests.conftest import WORDS, make_tokenizer
+from tests.helpers import cases, exactly
+
+EXACT = {
+    "max_epochs": 3,
+    "learning_rate": 1e-2,
+    "batch_size": 8,
+    "random_state": 0,
+    "device": "cpu",
+    "precision": "float64",
+}
+TEXTS = ["The movie was very good!", "it was not plodding", "bad", "the soup and the service was superb , really"]
+PAIRS = [("the movie was good", "a great film"), ("bad soup", "it is a lovely plot and very nice acting"), ("", "good")]
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_bert, reviews):
+    torch.set_num_threads(1)
+    return BertClassifier(tiny_bert, **EXACT).fit(*reviews)
+
+
+def length_in_words(texts):
+    return np.array([len(text.split()) for text in texts])
+
+
+def pairs_of(texts):
+    return list(zip(texts, texts[1:] + texts[:1], strict=True))
+
+
+def check_completeness(attribution, score, tolerance=1e-3):
+    """The words' attributions sum to the difference of the scores, up to the reported error, which is small."""
+    difference = attribution.score - attribution.baseline_score
+    assert attribution.score == pytest.approx(score, abs=1e-9)
+    assert attribution.attributions.sum() - difference == pytest.approx(attribution.convergence_delta, abs=1e-12)
+    assert abs(attribution.convergence_delta) < tolerance * max(1, abs(difference))
+
+
+# -- completeness, in every mode ----------------------------------------------------------------------
+
+
+def test_two_classes_are_explained_by_the_margin_of_the_one_over_the_other(fitted):
+    margins = fitted.decision_function(TEXTS)
+    for attribution, margin in zip(fitted.explain(TEXTS, "good"), margins, strict=True):
+        assert (attribution.output_kind, attribution.target) == ("class", "good")
+        check_completeness(attribution, margin)
+    for against, towards in zip(fitted.explain(TEXTS, "bad"), fitted.explain(TEXTS, "good"), strict=True):
+        np.testing.assert_allclose(against.attributions, -towards.attributions, atol=1e-12)
+
+
+def test_one_of_several_classes_is_explained_by_its_logit(tiny_bert, reviews):
+    texts, _ = reviews
+    y = length_in_words(texts) % 3 + 7
+    estimator = BertClassifier(tiny_bert, **EXACT).fit(texts, y)
+    for attribution, logits in zip(estimator.explain(TEXTS, 8), estimator.decision_function(TEXTS), strict=True):
+        assert (attribution.output_kind, attribution.target) == ("class", 8)
+        check_completeness(attribution, logits[1])
+
+
+def test_a_label_is_explained_by_its_logit_and_named_as_y_names_it(tiny_bert, reviews):
+    texts, y = reviews
+    labels = pd.DataFrame({"praise": np.array(y) == "good", "long": length_in_words(texts) > 5}).astype(int)
+    estimator = BertClassifier(tiny_bert, **EXACT).fit(texts, labels)
+    for attribution, logits in zip(estimator.explain(TEXTS, "long"), estimator.decision_function(TEXTS), strict=True):
+        assert (attribution.output_kind, attribution.target) == ("label", "long")
+        check_completeness(attribution, logits[1])
+    estimator.fit(texts, labels.to_numpy())
+    assert estimator.explain(TEXTS[:1], 1)[0].target == 1
+
+
+def test_an_output_is_explained_in_the_units_of_y(tiny_bert, reviews):
+    texts, _ = reviews
+    y = 1000 + 50.0 * length_in_words(texts)
+    estimator = BertRegressor(tiny_bert, **EXACT).fit(texts, y)
+    for attribution, value in zip(estimator.explain(TEXTS), estimator.predict(TEXTS), strict=True):
+        assert (attribution.output_kind, attribution.target) == ("output", 0)
+        check_completeness(attribution, value)
+    estimator.fit(texts, np.column_stack([y, -y / 100]))
+    for attribution, values in zip(estimator.explain(TEXTS, 1), estimator.predict(TEXTS), strict=True):
+        check_completeness(attribution, values[1])
+
+
+@pytest.mark.parametrize("pair_encoding", ["bi_encoder", "cross_encoder"])
+def test_both_texts_of_a_pair_are_explained(tiny_bert, reviews, pair_encoding):
+    texts, y = reviews
+    estimator = BertClassifier(tiny_bert, pair_encoding=pair_encoding, **EXACT).fit(pairs_of(texts), y)
+    attributions = estimator.explain(PAIRS, "good", n_steps=256)
+    for pair, attribution, margin in zip(PAIRS, attributions, estimator.decision_function(PAIRS), strict=True):
+        check_completeness(attribution, margin)
+        assert attribution.texts == pair
+        assert attribution.words == tuple(" ".join(pair).split())
+        assert attribution.places[:, 0].tolist() == [0] * len(pair[0].split()) + [1] * len(pair[1].split())
+        assert all(attribution.attributions != 0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    **cases(
+        {
+            "RoBERTa": RobertaConfig(max_position_embeddings=66, pad_token_id=0),
+            "DistilBERT": DistilBertConfig(dim=16, n_layers=2, n_heads=2, hidden_dim=32),
+            "ELECTRA": ElectraConfig(embedding_size=8),
+        }
+    ),
+)
+def test_other_encoders_are_explained(config, tmp_path, reviews):
+    tokenizer = make_tokenizer(WORDS)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    if config.model_type != "distilbert":
+        config.update(sizes)
+    config.vocab_size = len(tokenizer)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    estimator = BertClassifier(tmp_path, **EXACT).fit(*reviews)
+    for attribution, margin in zip(
+        estimator.explain(TEXTS, "good", n_steps=256), estimator.decision_function(TEXTS), strict=True
+    ):
+        check_completeness(attribution, margin, tolerance=1e-2)
+
+
+def test_more_steps_come_nearer_and_the_delta_is_captums_own(fitted):
+    from captum.attr import LayerIntegratedGradients
+
+    text = ["the movie was very good"]
+    deltas = [abs(fitted.explain(text, "good", n_steps=n)[0].convergence_delta) for n in (2, 8, 128)]
+    assert deltas[0] > deltas[1] > deltas[2]
+
+    encoded = fitted.tokenizer_(text, return_tensors="pt", return_token_type_ids=True)
+    ids, mask, types = (encoded[name][None] for name in ("input_ids", "attention_mask", "token_type_ids"))
+    baseline = ids.clone()
+    baseline[..., 1:-1] = fitted.tokenizer_.pad_token_id
+    scorer = _Scorer(fitted.module_)
+    _, delta = LayerIntegratedGradients(scorer, scorer.embeddings).attribute(
+        ids,
+        baseline,
+        additional_forward_args=(mask, types, torch.tensor([[-1.0, 1.0]], dtype=torch.float64)),
+        n_steps=8,
+        return_convergence_delta=True,
+    )
+    assert abs(delta.item()) == pytest.approx(deltas[1], abs=1e-9)
+
+
+# -- words --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    **cases(
+        {
+            "pieces": ("Movies, plodding slowly", ["Movies", ",", "plodding", "slowly"]),
+            "accents and capitals": ("Véry GOOD", ["Véry", "GOOD"]),
+            "unknown characters": ("good 日本 🙂", ["good", "日", "本", "🙂"]),
+            "names of special tokens": ("the [SEP] was [CLS] good", ["the", "[SEP]", "was", "[CLS]", "good"]),
+            "markup": ("<b>&amp;", ["<", "b", ">", "&", "amp", ";"]),
+            "nothing": ("", []),
+        }
+    ),
+)
+def test_pieces_are_merged_to_words_as_they_are_written(fitted, text, words):
+    [attribution] = fitted.explain([text])
+    assert list(attribution.words) == words
+    assert [text[begin:end] for _, begin, end in attribution.places] == words
+    assert attribution.attributions.shape == (len(words),)
+
+
+def test_a_long_text_is_explained_as_it_is_read(tiny_bert, reviews):
+    text = " ".join(f"{word} the" for word in WORDS[:20])
+    with pytest.warns(UserWarning, match="were cut"):
+        estimator = BertClassifier(tiny_bert, max_length=8, **EXACT).fit(*reviews)
+    [attribution] = estimator.explain([text], "good")
+    kept = text.split()
+    assert list(attribution.words) == [kept[0], *kept[-5:]]
+    check_completeness(attribution, estimator.decision_function([text])[0])
+
+
+def test_a_text_in_windows_is_explained_as_a_whole(tiny_bert, reviews):
+    settings = EXACT | {"long_text": "window", "max_length": 6, "stride": 2}
+    classifier = BertClassifier(tiny_bert, **settings).fit(*reviews)
+    texts = ["the movie was good and the plot was very very good", "good", ""]
+    for attribution, text, margin in zip(
+        classifier.explain(texts, "good"), texts, classifier.decision_function(texts), strict=True
+    ):
+        check_completeness(attribution, margin)
+        assert list(attribution.words) == text.split()
+
+
+def test_a_word_that_says_nothing_adds_nothing(fitted):
+    """[PAD] stands in the text and in the text without words, so it can make no difference."""
+    [attribution] = fitted.explain(["the movie [PAD] was good"])
+    assert attribution.words[2] == "[PAD]"
+    np.testing.assert_allclose(attribution.attributions[2], 0, atol=1e-12)
+
+
+def test_the_word_that_was_learned_counts_most(tiny_bert, reviews):
+    estimator = BertClassifier(tiny_bert, **EXACT | {"max_epochs": 10}).fit(*reviews)
+    for word, label in (("good", "good"), ("awful", "bad")):
+        [attribution] = estimator.explain([f"the movie was {word}"])
+        assert attribution.target == label
+        assert attribution.words[attribution.attributions.argmax()] == word
+
+
+def test_the_real_tokenizers_pieces_are_merged(minilm):
+    texts = ["unaffordable helmets", "lovely service"] * 4
+    estimator = BertClassifier(minilm, max_epochs=1, random_state=0).fit(texts, [0, 1] * 4)
+    assert len(estimator.tokenizer_(texts[0])["input_ids"]) > 4
+    [attribution] = estimator.explain(texts[:1])
+    assert attribution.words == ("unaffordable", "helmets")
+    difference = attribution.score - attribution.baseline_score
+    assert attribution.attributions.sum() == pytest.approx(difference, abs=1e-2)
+
+
+# -- which target -------------------------------------------------------------------------------------
+
+
+def test_without_a_target_the_prediction_is_explained(fitted, tiny_bert, reviews):
+    texts, _ = reviews
+    assert [a.target for a in fitted.explain(texts[:6], n_steps=1)] == fitted.predict(texts[:6]).tolist()
+    labels = np.column_stack([length_in_words(texts) > 4, length_in_words(texts) <= 4]).astype(int)
+    estimator = BertClassifier(tiny_bert, **EXACT).fit(texts, labels)
+    most_probable = estimator.predict_proba(TEXTS).argmax(axis=1).tolist()
+    assert [a.target for a in estimator.explain(TEXTS, n_steps=1)] == most_probable
+
+
+@pytest.mark.parametrize("target", ["great", 1, ["good"]])
+def test_an_unknown_target_is_an_error_that_lists_the_known(fitted, target):
+    message = f"Got target={target!r}, expected None or one of ['bad', 'good']. Pass what is to be explained."
+    with pytest.raises(ValueError, match=exactly(message)):
+        fitted.explain(TEXTS, target)
+
+
+def test_several_outputs_need_a_target(tiny_bert, reviews):
+    texts, _ = reviews
+    y = np.column_stack([length_in_words(texts), -length_in_words(texts)])
+    estimator = BertRegressor(tiny_bert, **EXACT).fit(texts, y)
+    message = (
+        "Got target=None, but there are 2 outputs and none is foremost. Expected the position of one, from 0 to 1. "
+        "Pass it as target."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        estimator.explain(TEXTS)
+
+
+@pytest.mark.parametrize("n_steps", [0, 2.5])
+def test_a_number_of_steps_that_is_none_is_an_error(fitted, n_steps):
+    message = f"Got n_steps={n_steps}, expected an int of at least 1. 64 do for most texts."
+    with pytest.raises(ValueError, match=exactly(message)):
+        fitted.explain(TEXTS, n_steps=n_steps)
+
+
+def test_explaining_before_fit_is_an_error(tiny_bert):
+    with pytest.raises(NotFittedError):
+        BertClassifier(tiny_bert).explain(TEXTS)
+
+
+# -- nothing else changes -----------------------------------------------------------------------------
+
+
+def test_explaining_leaves_the_estimator_and_the_caller_as_they_were(tiny_bert, reviews):
+    estimator = BertClassifier(tiny_bert, **EXACT).fit(*reviews)
+    state = torch.random.get_rng_state()
+    with torch.inference_mode():
+        first = estimator.explain(TEXTS)
+        assert torch.is_inference_mode_enabled()
+    with torch.no_grad():
+        again = estimator.explain(TEXTS)
+        assert not torch.is_grad_enabled()
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a.attributions, b.attributions)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(p.grad is None for p in estimator.module_.parameters())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in estimator.module_.modules())
+
+
+def test_other_threads_may_predict_meanwhile(fitted):
+    """Captum replaces what a layer gives, by a hook; that layer must be none that a prediction runs through."""
+    layers = [fitted.module_.bert, *fitted.module_.bert.modules()]
+    hooks = []
+
+    def count_hooks(*_):
+        hooks.append(sum(len(layer._forward_hooks) + len(layer._forward_pre_hooks) for layer in layers))
+
+    handle = fitted.module_.classifier.register_forward_hook(count_hooks)
+    fitted.explain(TEXTS[:1])
+    handle.remove()
+    assert len(hooks) > 2
+    assert not any(hooks)
+
+
+def test_steps_in_pieces_give_the_same(fitted, monkeypatch):
+    whole = fitted.explain(TEXTS)
+    monkeypatch.setattr("sklearn_bert._inspection.attribution._TOKENS_AT_A_TIME", 50)
+    for a, b in zip(whole, fitted.explain(TEXTS), strict=True):
+        np.testing.assert_allclose(a.attributions, b.attributions, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_explains_as_a_cpu_does(tiny_bert, reviews):
+    estimator = BertClassifier(tiny_bert, **EXACT | {"device": "cuda"}).fit(*reviews)
+    for attribution, margin in zip(estimator.explain(TEXTS, "good"), estimator.decision_function(TEXTS), strict=True):
+        check_completeness(attribution, margin)

@@ -1,0 +1,218 @@
+"""The estimators inside scikit-learn's own machinery, on lists of str unless said otherwise."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_transformer
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+)
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - importing it enables HalvingGridSearchCV
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_bert import BertClassifier, BertRegressor
+from tests.helpers import probabilities_in_a_fresh_process
+
+QUICK = {"max_epochs": 14, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
+
+
+@pytest.fixture
+def classifier(tiny_bert):
+    return BertClassifier(tiny_bert, **QUICK)
+
+
+@pytest.fixture
+def regressor(tiny_bert):
+    return BertRegressor(tiny_bert, **QUICK | {"max_epochs": 25})
+
+
+@pytest.fixture(scope="session")
+def stars(reviews):
+    return reviews[0], np.array([5.0 if label == "good" else 1.0 for label in reviews[1]])
+
+
+def column(texts):
+    """Texts as an (n, 1) object array, for the meta-estimators that index X as one."""
+    return np.array(texts, dtype=object).reshape(-1, 1)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_grid_search_finds_the_rate_that_learns(classifier, reviews, n_jobs):
+    search = GridSearchCV(classifier, {"learning_rate": [1e-6, 1e-2]}, cv=2, n_jobs=n_jobs).fit(*reviews)
+    assert search.best_params_ == {"learning_rate": 1e-2}
+    assert search.score(*reviews) > 0.9
+
+
+def test_two_processes_find_what_one_finds(classifier, reviews):
+    grid = {"learning_rate": [1e-3, 1e-2]}
+    scores = [
+        GridSearchCV(classifier, grid, cv=2, n_jobs=n).fit(*reviews).cv_results_["mean_test_score"] for n in (1, 2)
+    ]
+    np.testing.assert_array_equal(*scores)
+
+
+def test_randomized_search(classifier, reviews):
+    rates = {"learning_rate": [1e-6, 1e-2]}
+    search = RandomizedSearchCV(classifier, rates, n_iter=2, cv=2, random_state=0).fit(*reviews)
+    assert search.best_params_ == {"learning_rate": 1e-2}
+
+
+def test_halving_grid_search(classifier, reviews):
+    search = HalvingGridSearchCV(
+        classifier, {"learning_rate": [1e-6, 1e-2]}, cv=2, min_resources=24, random_state=0
+    ).fit(*reviews)
+    assert search.best_params_ == {"learning_rate": 1e-2}
+
+
+def test_cross_validation_in_every_form(classifier, reviews):
+    texts, y = reviews
+    assert cross_val_score(classifier, texts, y, cv=3).mean() > 0.9
+    assert cross_val_predict(classifier, texts, y, cv=3, method="predict_proba").shape == (48, 2)
+    assert cross_validate(classifier, texts, y, cv=2, scoring="roc_auc")["test_score"].mean() > 0.9
+    assert learning_curve(classifier, texts, y, cv=2, train_sizes=[0.5, 1.0], shuffle=True, random_state=0)[
+        2
+    ].shape == (
+        2,
+        2,
+    )
+
+
+def one_sided(labels):
+    """Weights under which only one row speaks against "good"."""
+    weights = np.where(np.array(labels) == "good", 1.0, 0.0)
+    weights[labels.index("bad")] = 1e-6
+    return weights
+
+
+def test_pipeline_reaches_the_parameters_and_passes_weights(classifier, reviews):
+    pipeline = make_pipeline(FunctionTransformer(lambda texts: [text.upper() for text in texts]), classifier)
+    pipeline.set_params(bertclassifier__max_epochs=9)
+    pipeline.fit(*reviews, bertclassifier__sample_weight=one_sided(reviews[1]))
+    assert pipeline[-1].n_iter_ == 9
+    assert (pipeline.predict(reviews[0]) == "good").all()
+    assert pipeline.fit(*reviews).score(*reviews) > 0.9
+
+
+def test_column_transformer_picks_the_text_column(classifier, reviews):
+    texts, y = reviews
+    frame = pd.DataFrame({"price": np.arange(48), "review": texts})
+    pick = make_column_transformer(("passthrough", ["review"]))
+    assert make_pipeline(pick, classifier).fit(frame, y).score(frame, y) > 0.9
+
+
+def test_column_transformer_beside_tfidf(classifier, reviews):
+    texts, y = reviews
+    frame = pd.DataFrame({"review": texts, "price": np.arange(48.0)})
+    features = ColumnTransformer([("words", TfidfVectorizer(), "review"), ("price", "passthrough", ["price"])])
+    text_only = make_pipeline(make_column_transformer(("passthrough", ["review"])), classifier)
+    stack = StackingClassifier(
+        [("bert", text_only), ("tfidf", make_pipeline(features, LogisticRegression(max_iter=1000)))], cv=2
+    )
+    assert stack.fit(frame, y).score(frame, y) > 0.9
+
+
+def test_stacking_with_tfidf(classifier, reviews):
+    tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    assert StackingClassifier([("bert", classifier), ("tfidf", tfidf)], cv=2).fit(*reviews).score(*reviews) > 0.9
+
+
+def test_stacking_of_regressors(regressor, stars):
+    assert StackingRegressor([("bert", regressor)], cv=2).fit(*stars).score(*stars) > 0.9
+
+
+@pytest.mark.parametrize("voting", ["hard", "soft"])
+def test_voting(classifier, reviews, voting):
+    tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    vote = VotingClassifier([("bert", classifier), ("tfidf", tfidf)], voting=voting).fit(*reviews)
+    assert vote.score(*reviews) > 0.9
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "temperature"])
+def test_calibration(classifier, reviews, method):
+    classifier.set_params(max_epochs=15)
+    calibrated = CalibratedClassifierCV(classifier, method=method, cv=2).fit(*reviews)
+    np.testing.assert_allclose(calibrated.predict_proba(reviews[0]).sum(axis=1), 1)
+    assert calibrated.score(*reviews) > 0.9
+
+
+def test_one_vs_rest(classifier, reviews):
+    y = [f"{label}{'!' if '!' in text else ''}" for text, label in zip(*reviews, strict=True)]
+    assert OneVsRestClassifier(classifier.set_params(max_epochs=20)).fit(reviews[0], y).score(reviews[0], y) > 0.9
+
+
+def test_tuned_and_fixed_thresholds(classifier, reviews):
+    texts, y = reviews[0], np.array([label == "good" for label in reviews[1]])
+    assert TunedThresholdClassifierCV(classifier, cv=2, scoring="f1").fit(texts, y).score(texts, y) > 0.9
+    fixed = FixedThresholdClassifier(classifier, threshold=1.0, response_method="predict_proba").fit(texts, y)
+    assert not fixed.predict(texts).any()
+
+
+def test_multi_output_of_both_kinds(classifier, regressor, reviews, stars):
+    texts, y = reviews[0], np.column_stack([reviews[1], ["!" in text for text in reviews[0]]])
+    assert MultiOutputClassifier(classifier).fit(texts, y).predict(texts).shape == (48, 2)
+    assert MultiOutputRegressor(regressor).fit(texts, np.column_stack([stars[1]] * 2)).predict(texts).shape == (48, 2)
+
+
+def test_transformed_target(regressor, stars):
+    model = TransformedTargetRegressor(regressor, func=np.log, inverse_func=np.exp).fit(*stars)
+    assert model.score(*stars) > 0.9
+
+
+@pytest.mark.parametrize("make_column", [column, lambda texts: pd.DataFrame({"text": texts})], ids=["array", "frame"])
+def test_bagging_and_boosting_take_one_column(classifier, reviews, make_column):
+    X, y = make_column(reviews[0]), reviews[1]
+    classifier.set_params(max_epochs=20)
+    assert BaggingClassifier(classifier, n_estimators=2, random_state=0).fit(X, y).score(X, y) > 0.9
+    assert AdaBoostClassifier(classifier, n_estimators=2, random_state=0).fit(X, y).score(X, y) > 0.9
+
+
+def test_metadata_routing_brings_the_weights_through_a_search(classifier, reviews):
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = classifier.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        folds = [(np.arange(48), np.arange(48))]
+        search = GridSearchCV(routed, {"max_epochs": [1, 2]}, cv=folds)
+        search.fit(*reviews, sample_weight=one_sided(reviews[1]))
+    assert (search.predict(reviews[0]) == "good").all()
+
+
+def test_a_pandas_output_setting_changes_nothing(classifier, reviews):
+    with sklearn.config_context(transform_output="pandas"):
+        assert isinstance(classifier.fit(*reviews).predict(reviews[0]), np.ndarray)
+
+
+@pytest.mark.slow
+def test_search_pickle_and_a_fresh_process_agree_on_two_thousand_rows(classifier, reviews, tmp_path):
+    """Search with two processes, pickle, predict in a fresh process: the same probabilities."""
+    rng = np.random.default_rng(0)
+    picked = rng.integers(0, 48, 2000)
+    texts = [f"{reviews[0][i]} {'very ' * rng.integers(0, 9)}" for i in picked]
+    y = [reviews[1][i] for i in picked]
+    search = GridSearchCV(classifier.set_params(max_epochs=1), {"learning_rate": [1e-3, 1e-2]}, cv=2, n_jobs=2)
+    search.fit(texts, y)
+    probabilities = probabilities_in_a_fresh_process(search, texts, tmp_path)
+    assert torch.get_num_threads() == 1
+    np.testing.assert_array_equal(probabilities, search.predict_proba(texts))
+    assert search.score(texts, y) > 0.95

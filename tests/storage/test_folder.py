@@ -1,0 +1,249 @@
+"""A folder is written whole, and each way to damage one ends in a clear error."""
+
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from sklearn_bert import BertClassifier
+from sklearn_bert._storage.folder import STATE, read_arrays, read_manifest, write_folder
+from sklearn_bert._storage.versions import FORMAT
+from tests.conftest import WORDS, make_tokenizer
+from tests.helpers import exactly
+
+PARTS = 50
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return {
+        "config": {"model_type": "bert"},
+        "arrays": {"a": np.arange(3.0), "b": np.ones((2, 2), dtype=np.float32)},
+        "head": {},
+        "tokenizer": make_tokenizer(WORDS),
+        "state": {"estimator": "BertClassifier", "numbers": [1, 2.5]},
+        "card": "# A card\n",
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(parts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stored") / "model"
+    write_folder(folder, **parts)
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A copy, to be damaged."""
+    return shutil.copytree(whole, tmp_path / "model")
+
+
+FILES = (STATE, "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+def test_what_was_written_is_read(whole, parts):
+    state = read_manifest(whole)
+    assert (state["estimator"], state["numbers"]) == ("BertClassifier", [1, 2.5])
+    arrays = read_arrays(whole, state)
+    assert {name: array.dtype for name, array in arrays.items()} == {"a": np.float64, "b": np.float32}
+    np.testing.assert_array_equal(arrays["a"], parts["arrays"]["a"])
+    assert sorted(path.name for path in whole.iterdir()) == sorted((*FILES, "README.md"))
+
+
+def test_the_working_directory_is_not_replaced(parts, tmp_path, monkeypatch):
+    here = tmp_path / "here" / "inner"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    message = (
+        "'.' is the working directory, which cannot be replaced as a whole. Pass a folder inside it, such as 'model'."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        write_folder(".", **parts)
+    assert here.samefile(os.getcwd())
+    assert list(here.iterdir()) == []
+
+
+def test_a_mount_point_is_not_replaced(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "ismount", lambda path: True)
+    message = (
+        f"{str(tmp_path)!r} is a mount point, which cannot be replaced as a whole. Pass a folder inside it, such as "
+        f"{str(tmp_path / 'model')!r}."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        write_folder(tmp_path, **parts)
+
+
+def test_the_head_as_it_is_stands_before_the_one_for_others(parts, tmp_path):
+    head = {"a": np.arange(3.0) / 3}
+    write_folder(tmp_path / "model", **parts | {"head": head})
+    state = read_manifest(tmp_path / "model")
+    np.testing.assert_array_equal(read_arrays(tmp_path / "model", state)["a"], head["a"])
+
+
+def test_the_card_may_be_edited(folder):
+    (folder / "README.md").write_text("my own words")
+    assert read_manifest(folder)["estimator"] == "BertClassifier"
+
+
+def test_a_folder_of_somebody_else_is_none(tmp_path):
+    assert read_manifest(tmp_path) is None
+    assert read_manifest(tmp_path / "absent") is None
+
+
+# -- damage -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_anywhere_is_an_error_that_names_it(folder, name):
+    content = (folder / name).read_bytes()
+    for i in range(PARTS):
+        (folder / name).write_bytes(content[: len(content) * i // PARTS])
+        with pytest.raises(
+            OSError, match=re.escape(f"The file {name!r} in {str(folder)!r} is not as it was written: ")
+        ):
+            read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_anywhere_is_an_error(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    n_header = 8 + int.from_bytes(content[:8], "little") if name.endswith(".safetensors") else len(content)
+    for i in range(PARTS):
+        place = n_header * i // PARTS
+        content[place] ^= 1 << (i % 8)
+        (folder / name).write_bytes(content)
+        with pytest.raises((OSError, ValueError), match=r"is not as it was written|which reads format"):
+            read_manifest(folder)
+        content[place] ^= 1 << (i % 8)
+
+
+def test_the_message_of_a_damaged_file_says_what_to_do(folder):
+    (folder / "config.json").write_text("{}")
+    message = (
+        f"The file 'config.json' in {str(folder)!r} is not as it was written: its content does not have the digest "
+        f"written in {STATE}. Copy the folder again from where it came, or save the estimator again with "
+        "save_pretrained."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_a_missing_file_is_an_error(folder, name):
+    (folder / name).unlink()
+    message = (
+        f"The folder {str(folder)!r} lacks {name!r}, which {STATE} lists. Copy the folder again from where it came, or "
+        "save the estimator again with save_pretrained."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_out_of_the_folder_is_not_followed(folder, name, dangling):
+    outside = folder.parent / f"outside-{name}"
+    shutil.move(folder / name, outside)
+    (folder / name).symlink_to(outside)
+    if dangling:
+        outside.unlink()
+    message = (
+        f"The file {name!r} of {str(folder)!r} lies outside of the folder, which is never read: {outside}. Expected "
+        "all files in the folder itself. Copy it with its links followed (cp -rL)."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/b"])
+def test_a_name_that_leads_out_of_the_folder_is_not_followed(folder, name):
+    (folder.parent / "secret").touch()
+    seal(folder, lambda state: state["files"].update({name: "0"}))
+    with pytest.raises(OSError, match=re.escape(f"The file {name!r} of {str(folder)!r} lies outside of the folder")):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("number", [FORMAT + 1, None, "1", [1]])
+def test_an_unknown_format_is_an_error(folder, number):
+    seal(folder, lambda state: state.update(format=number))
+    with pytest.raises(ValueError, match=re.escape(f"The folder {str(folder)!r} has format {number!r} (written by")):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "[" * 100_000, '{"format": 1}', '{"format": 1, "sha256": 3}', "\0", "\xff"]
+)
+def test_json_that_is_no_state_is_an_error(folder, text):
+    (folder / STATE).write_bytes(text.encode("latin-1"))
+    with pytest.raises(OSError, match=re.escape(f"The file {STATE!r} in {str(folder)!r} is not as it was written: ")):
+        read_manifest(folder)
+
+
+def seal(folder, change):
+    """Change the state as somebody who knows how it is made."""
+    from sklearn_bert._storage.folder import _checksum, _own_checksum
+
+    state = json.loads((folder / STATE).read_text())
+    state["files"] = {path.name: _checksum(path) for path in folder.iterdir() if path.name in state["files"]}
+    change(state)
+    state["sha256"] = _own_checksum(state)
+    (folder / STATE).write_text(json.dumps(state))
+
+
+# -- writing ----------------------------------------------------------------------------------------------
+
+
+def test_a_stored_folder_is_replaced_as_a_whole(folder, parts):
+    (folder / "README.md").write_text("my own words")
+    write_folder(folder, **parts | {"head": {"a": np.zeros(3)}})
+    assert (folder / "head.safetensors").exists()
+    write_folder(folder, **parts)
+    assert sorted(path.name for path in folder.iterdir()) == sorted((*FILES, "README.md"))
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_an_empty_folder_and_missing_parents_will_do(parts, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "a" / "b" / "model"):
+        write_folder(folder, **parts)
+        assert read_manifest(folder) is not None
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_folder_with_other_things_is_left_alone(folder, parts, damaged):
+    (folder / "thesis.txt").write_text("years of work")
+    if damaged:
+        (folder / STATE).write_text("{")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(OSError, match=re.escape(f"{str(folder)!r} exists and holds other things than a stored")):
+        write_folder(folder, **parts)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_file_is_left_alone(parts, tmp_path):
+    (tmp_path / "file").write_text("years of work")
+    message = (
+        f"{str(tmp_path / 'file')!r} exists and holds other things than a stored estimator: file. Expected a new or "
+        "empty folder, or one that save_pretrained wrote. Choose another name."
+    )
+    with pytest.raises(OSError, match=exactly(message)):
+        write_folder(tmp_path / "file", **parts)
+
+
+def test_a_failure_in_the_middle_leaves_the_old_folder(folder, parts, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(type(parts["tokenizer"]), "save_pretrained", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_folder(folder, **parts | {"card": "new"})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert os.listdir(folder.parent) == ["model"]
+
+
+def test_the_estimators_read_through_this_room(folder):
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(OSError, match=r"The file 'tokenizer\.json' in .* is not as it was written"):
+        BertClassifier.from_pretrained(folder)

@@ -1,0 +1,30 @@
+import importlib.metadata
+
+import pytest
+
+import sklearn_bert
+from sklearn_bert._storage.versions import FORMAT, check_format, versions
+from tests.helpers import exactly
+
+
+def test_versions_are_those_installed():
+    found = versions()
+    assert found["sklearn_bert"] == sklearn_bert.__version__
+    assert found["torch"] == importlib.metadata.version("torch")
+
+
+def test_the_present_format_is_read():
+    check_format(FORMAT, versions(), "The pickle")
+
+
+@pytest.mark.parametrize(
+    ("number", "made_by", "maker"), [(FORMAT + 1, {"sklearn_bert": "9.0"}, "9.0"), (None, None, "unknown")]
+)
+def test_another_format_is_an_error_that_names_its_maker(number, made_by, maker):
+    message = (
+        f"The pickle has format {number} (written by sklearn_bert {maker}), this is sklearn_bert "
+        f"{sklearn_bert.__version__}, which reads format {FORMAT}. Load it with the version that "
+        "wrote it, or fit again."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_format(number, made_by, "The pickle")
