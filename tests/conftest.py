@@ -5,6 +5,8 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from sklearn_bert import BertClassifier
+from tests.helpers import EXACT
 from tests.numeric_text import vocabulary
 
 WORDS = (
@@ -92,6 +94,13 @@ def reviews():
             texts.append(f"{subjects[i % 4]} was {'very ' * (i % 3)}{words[i % 6]}{' !' * (i % 2)}")
             labels.append(label)
     return texts, labels
+
+
+@pytest.fixture(scope="session")
+def fitted_classifier(tiny_bert, reviews):
+    """A classifier fitted in float64: another order of summation changes its results by about 1e-15 only."""
+    torch.set_num_threads(1)
+    return BertClassifier(tiny_bert, **EXACT).fit(*reviews)
 
 
 @pytest.fixture(autouse=True)

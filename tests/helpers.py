@@ -6,6 +6,10 @@ import sys
 
 import joblib
 import numpy as np
+import torch
+
+FAST = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
+EXACT = FAST | {"precision": "float64"}
 
 _PREDICT = (
     "import sys, joblib, numpy, torch; torch.set_num_threads(1);"
@@ -20,6 +24,11 @@ def fit(check, y, sample_weight=None, **params):
     values, target_class = check(y)
     weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     return values, target_class(values, weights, **params)
+
+
+def weights_of(estimator):
+    """All parameters of the fitted module as one flat tensor."""
+    return torch.cat([p.detach().flatten() for p in estimator.module_.parameters()])
 
 
 def cases(table):
