@@ -1,4 +1,4 @@
-"""What an estimator makes of texts, long ones above all."""
+"""`TextEncoder`: windows of long texts, their labels and weights, and the mean of their logits."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from sklearn_bert._encoding.text_encoder import TextEncoder
 from tests.conftest import WORDS, make_tokenizer
 from tests.helpers import exactly
 
-QUICK = {"max_epochs": 1, "learning_rate": 1e-2, "batch_size": 16, "random_state": 0, "device": "cpu"}
+FAST = {"max_epochs": 1, "learning_rate": 1e-2, "batch_size": 16, "random_state": 0, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def windows(tokenizer, text, max_length, stride):
     return [tokenizer.convert_ids_to_tokens(dataset.tokens[i][0]) for i in range(len(dataset))]
 
 
-def test_windows_share_their_stride_and_the_last_one_is_full(tokenizer):
+def test_windows_overlap_by_stride_and_the_last_window_is_full(tokenizer):
     one, two, three, four = windows(tokenizer, "one two three four five good great fine nice", 6, 2)
     assert one == ["[CLS]", "one", "two", "three", "four", "[SEP]"]
     assert two == ["[CLS]", "three", "four", "five", "good", "[SEP]"]
@@ -44,7 +44,7 @@ def test_windows_hold_every_token_in_order(tokenizer, n_words, stride):
     assert "".join(rebuilt) == "".join(words)
 
 
-def test_the_windows_of_a_text_share_its_label_and_its_weight(tokenizer):
+def test_windows_of_a_text_have_its_label_and_share_its_weight(tokenizer):
     text_encoder = TextEncoder(tokenizer, 6, "window", 0, bi_encoder=False)
     texts = ["one", "one two three four five good great fine nice"]
     dataset = text_encoder.encode((texts,), np.array([0, 1]), np.array([0.5, 1.5]))
@@ -56,42 +56,42 @@ def test_the_windows_of_a_text_share_its_label_and_its_weight(tokenizer):
     assert len(set(weights[1:])) == 1
 
 
-def test_the_report_of_windows_cuts_nothing_and_knows_the_longest(tokenizer):
+def test_report_of_windows_counts_no_truncation_and_the_longest_text(tokenizer):
     text_encoder = TextEncoder(tokenizer, 6, "window", None, bi_encoder=False)
     columns = (["one", "one two three four five good great fine nice"],)
     report = text_encoder.report(columns, text_encoder.encode(columns))
     assert (report.n_rows, report.n_truncated, report.n_tokens_cut, report.longest) == (2, 0, 0, 11)
 
 
-def test_pairs_have_no_windows(tiny_bert, reviews):
+def test_fit_raises_for_pairs_with_long_text_window(tiny_bert, reviews):
     pairs = list(zip(reviews[0], reviews[0], strict=True))
     message = (
         "long_text='window' reads single texts in windows, but X holds sentence pairs. Pass long_text='head_tail' or "
         "'truncate' for pairs."
     )
     with pytest.raises(ValueError, match=exactly(message)):
-        BertClassifier(tiny_bert, long_text="window", **QUICK).fit(pairs, reviews[1])
+        BertClassifier(tiny_bert, long_text="window", **FAST).fit(pairs, reviews[1])
 
 
-def test_a_stride_that_leaves_no_way_forward_is_an_error(tiny_bert, reviews):
+def test_fit_raises_for_a_stride_as_long_as_a_window(tiny_bert, reviews):
     message = (
         "stride=6 tokens shared by neighbouring windows leave no way forward: a window has room for 6 tokens of text. "
         "Lower stride, or raise max_length."
     )
     with pytest.raises(ValueError, match=exactly(message)):
-        BertClassifier(tiny_bert, long_text="window", max_length=8, stride=6, **QUICK).fit(*reviews)
+        BertClassifier(tiny_bert, long_text="window", max_length=8, stride=6, **FAST).fit(*reviews)
 
 
-def test_the_logits_of_a_text_are_the_mean_of_its_windows(tiny_bert, reviews):
-    settings = QUICK | {"precision": "float64", "max_length": 6}
+def test_decision_function_of_a_long_text_is_the_mean_over_its_windows(tiny_bert, reviews):
+    settings = FAST | {"precision": "float64", "max_length": 6}
     classifier = BertClassifier(tiny_bert, long_text="window", stride=0, **settings).fit(*reviews)
     first, second = "the movie was good", "the plot was very"
     whole, *parts = classifier.decision_function([f"{first} {second}", first, second])
     assert whole == pytest.approx(np.mean(parts), abs=1e-12)
 
 
-def test_windows_see_what_truncation_does_not(tiny_bert):
-    """The word that decides stands in the middle of a text, beyond the first and before the last tokens."""
+def test_windows_learn_from_the_middle_of_a_text_and_truncation_does_not(tiny_bert):
+    """The decisive word is in the middle of a text, in neither its first nor its last tokens."""
     filler = "the a is was it " * 3
     texts = [f"{filler}{word} {filler}" for word in ("good", "bad") * 24]
     y = ["good", "bad"] * 24

@@ -1,4 +1,4 @@
-"""Ragged token ids against the tokenizer's own encoding, and the truncation report against counting."""
+"""Token ids are compared with calls of the tokenizer for single rows, the truncation report with counts by hand."""
 
 import re
 
@@ -34,11 +34,11 @@ def rows_of(tokens):
     return [(ids.tolist(), types.tolist()) for ids, types in zip(*parts, strict=True)]
 
 
-def encoded_singly(tokenizer, columns, max_length):
-    """The same, from one call of the tokenizer per row."""
+def encoded_row_by_row(tokenizer, columns, max_length):
+    """The rows of `rows_of`, from one call of the tokenizer per row."""
     rows = []
     for row in zip(*columns, strict=True):
-        batch_of_one = ([text] for text in row)  # given a bare str, the tokenizer takes an empty second text for none
+        batch_of_one = ([text] for text in row)  # as a str, an empty second text would count as absent
         encoded = tokenizer(
             *batch_of_one, truncation="longest_first", max_length=max_length, return_token_type_ids=True
         )
@@ -52,38 +52,38 @@ def words(n):
 
 @both_shapes
 @pytest.mark.parametrize("max_length", [5, 8, 64])
-def test_rows_equal_the_tokenizers_own_encoding(tokenizer, columns, max_length):
-    assert rows_of(tokenize(tokenizer, columns, max_length)) == encoded_singly(tokenizer, columns, max_length)
+def test_tokenize_equals_one_tokenizer_call_per_row(tokenizer, columns, max_length):
+    assert rows_of(tokenize(tokenizer, columns, max_length)) == encoded_row_by_row(tokenizer, columns, max_length)
 
 
 @both_shapes
 @pytest.mark.parametrize("chunk", [1, 4, 6])
-def test_rows_do_not_depend_on_the_size_of_chunks(tokenizer, columns, chunk, monkeypatch):
+def test_tokenize_does_not_depend_on_the_chunk_size(tokenizer, columns, chunk, monkeypatch):
     monkeypatch.setattr(tokenization, "_CHUNK", chunk)
-    assert rows_of(tokenize(tokenizer, columns, 8)) == encoded_singly(tokenizer, columns, 8)
+    assert rows_of(tokenize(tokenizer, columns, 8)) == encoded_row_by_row(tokenizer, columns, 8)
 
 
-def test_more_rows_than_one_chunk_keep_their_order(tokenizer):
+def test_tokenize_keeps_the_order_of_rows_over_several_chunks(tokenizer):
     n = tokenization._CHUNK + 3
     lengths = tokenize(tokenizer, ([words(i % 7) for i in range(n)],), 64).lengths
     assert lengths.tolist() == [2 + i % 7 for i in range(n)]
 
 
 @both_shapes
-def test_tokens_say_how_many_rows_and_how_long_they_are(tokenizer, columns):
+def test_tokens_have_the_number_and_the_lengths_of_the_rows(tokenizer, columns):
     tokens = tokenize(tokenizer, columns, 8)
-    expected = [len(ids) for ids, _ in encoded_singly(tokenizer, columns, 8)]
+    expected = [len(ids) for ids, _ in encoded_row_by_row(tokenizer, columns, 8)]
     assert len(tokens) == len(TEXTS)
     assert tokens.lengths.tolist() == expected
 
 
-def test_arrays_are_of_the_stated_types(tokenizer):
+def test_tokens_hold_arrays_of_the_documented_dtypes(tokenizer):
     tokens = tokenize(tokenizer, (TEXTS,), 8)
     assert [a.dtype for a in (tokens.input_ids, tokens.token_type_ids, tokens.offsets)] == [np.int32, np.int8, np.int64]
 
 
 @pytest.mark.parametrize("max_length", [3, 4, 9])
-def test_a_cut_text_keeps_its_beginning_and_its_special_tokens(tokenizer, max_length):
+def test_truncate_keeps_the_beginning_and_the_special_tokens(tokenizer, max_length):
     text = "the movie plot was great fine nice lovely superb"
     [(ids, _)] = rows_of(tokenize(tokenizer, ([text],), max_length))
     expected = tokenizer.convert_tokens_to_ids(text.split()[: max_length - 2])
@@ -93,18 +93,18 @@ def test_a_cut_text_keeps_its_beginning_and_its_special_tokens(tokenizer, max_le
 @pytest.mark.parametrize(
     ("max_length", "kept"), [(3, "superb"), (4, "lovely superb"), (8, "the great fine nice lovely superb")]
 )
-def test_a_text_without_its_middle_keeps_its_ends_and_its_special_tokens(tokenizer, max_length, kept):
+def test_head_tail_keeps_both_ends_and_the_special_tokens(tokenizer, max_length, kept):
     texts = ["the movie plot was great fine nice lovely superb", "the movie plot was"]
     cut, whole = rows_of(tokenize(tokenizer, (texts,), max_length, "head_tail"))
     assert cut == ([CLS, *tokenizer.convert_tokens_to_ids(kept.split()), SEP], [0] * max_length)
     assert whole == rows_of(tokenize(tokenizer, (texts[1:],), max_length, "head_tail"))[0]
 
 
-def test_texts_that_are_short_enough_are_left_whole(tokenizer):
+def test_head_tail_leaves_short_texts_whole(tokenizer):
     assert rows_of(tokenize(tokenizer, (TEXTS[:5],), 64, "head_tail")) == rows_of(tokenize(tokenizer, (TEXTS[:5],), 64))
 
 
-def test_pairs_keep_their_second_text_and_its_separators_whichever_way_they_are_cut(tokenizer):
+def test_head_tail_cuts_pairs_as_truncate_does(tokenizer):
     columns = (TEXTS, OTHERS)
     assert rows_of(tokenize(tokenizer, columns, 8, "head_tail")) == rows_of(tokenize(tokenizer, columns, 8))
 
@@ -120,14 +120,14 @@ def test_pairs_keep_their_second_text_and_its_separators_whichever_way_they_are_
         (9, 9, 5, (1, 1)),
     ],
 )
-def test_the_longer_text_of_a_pair_is_cut_first(tokenizer, n_first, n_second, max_length, kept):
+def test_truncate_cuts_the_longer_text_of_a_pair_first(tokenizer, n_first, n_second, max_length, kept):
     [(ids, types)] = rows_of(tokenize(tokenizer, ([words(n_first)], [words(n_second)]), max_length))
     assert len(ids) == sum(kept) + 3
     assert types == [0] * (kept[0] + 2) + [1] * (kept[1] + 1)
     assert [ids[0], ids[kept[0] + 1], ids[-1]] == [CLS, SEP, SEP]
 
 
-def test_an_empty_text_is_its_special_tokens(tokenizer):
+def test_empty_text_has_only_special_tokens(tokenizer):
     assert rows_of(tokenize(tokenizer, ([""],), 8)) == [([CLS, SEP], [0, 0])]
 
 
@@ -136,7 +136,7 @@ def test_an_empty_text_is_its_special_tokens(tokenizer):
     [("", "", [0, 0, 1]), ("a", "", [0, 0, 0, 1]), ("", "a", [0, 0, 1, 1])],
     ids=["both", "second", "first"],
 )
-def test_a_pair_may_have_empty_halves(tokenizer, first, second, types):
+def test_pair_with_empty_texts_keeps_its_token_type_ids(tokenizer, first, second, types):
     assert rows_of(tokenize(tokenizer, ([first], [second]), 8))[0][1] == types
 
 
@@ -150,23 +150,23 @@ def test_a_pair_may_have_empty_halves(tokenizer, first, second, types):
         ([0, 0], 3, {"n_truncated": 0, "n_tokens_cut": 0, "longest": 2}),
         ([100], 64, {"n_truncated": 1, "n_tokens_cut": 38, "longest": 102}),
     ],
-    ids=["none cut", "one cut", "full rows are not cut", "all cut", "empty texts", "longer than the model takes"],
+    ids=["none cut", "one cut", "full rows are not cut", "all cut", "empty texts", "longer than the model allows"],
 )
-def test_report_counts_what_was_cut(tokenizer, counts, max_length, expected):
+def test_truncation_report_counts_the_rows_and_tokens_cut(tokenizer, counts, max_length, expected):
     """A text of n words has n + 2 tokens."""
     columns = ([words(n) for n in counts],)
     report = truncation_report(tokenizer, columns, tokenize(tokenizer, columns, max_length), max_length)
     assert report == TruncationReport(n_rows=len(counts), max_length=max_length, **expected)
 
 
-def test_report_counts_both_texts_of_a_pair(tokenizer):
+def test_truncation_report_counts_both_texts_of_a_pair(tokenizer):
     columns = ([words(10), "a", ""], [words(4), "a", words(20)])  # 17, 5 and 23 tokens
     report = truncation_report(tokenizer, columns, tokenize(tokenizer, columns, 8), 8)
     assert report == TruncationReport(n_rows=3, n_truncated=2, n_tokens_cut=9 + 15, longest=23, max_length=8)
 
 
-def test_report_counts_pairs_of_texts_read_one_by_one(tokenizer):
-    """A pair is cut where either text is, and counts once."""
+def test_truncation_report_counts_a_bi_encoder_pair_once(tokenizer):
+    """A pair counts as truncated if one of its texts is, and counts once."""
     columns = ([words(n) for n in (10, 1, 0, 9)] + [words(n) for n in (8, 1, 20, 2)],)
     report = truncation_report(tokenizer, columns, tokenize(tokenizer, columns, 8), 8, n_texts=2)
     cut = (10 - 6) + (8 - 6) + (20 - 6) + (9 - 6)
@@ -179,7 +179,7 @@ def test_report_counts_pairs_of_texts_read_one_by_one(tokenizer):
     [(64, 64, 64), (32, 64, 32), (64, 32, 32), (int(1e30), 48, 48), (48, None, 48)],
     ids=["equal", "tokenizer's", "config's", "tokenizer without limit", "config without positions"],
 )
-def test_no_max_length_means_the_models_own(of_tokenizer, of_config, expected, n_columns):
+def test_max_length_none_is_the_limit_of_the_model(of_tokenizer, of_config, expected, n_columns):
     assert resolve_max_length(None, make_tokenizer(WORDS, of_tokenizer), of_config, n_columns) == expected
 
 
@@ -188,7 +188,7 @@ def test_max_length_within_the_limits_is_kept(tokenizer, max_length, n_columns):
     assert resolve_max_length(max_length, tokenizer, 64, n_columns) == max_length
 
 
-def test_max_length_above_the_models_own_is_an_error(tokenizer):
+def test_max_length_above_the_limit_of_the_model_raises(tokenizer):
     message = (
         "max_length=65 is more than the model's 64 positions. Expected at most 64. "
         "Lower max_length, or pass None for the model's own limit."
@@ -202,7 +202,7 @@ def test_max_length_above_the_models_own_is_an_error(tokenizer):
     [(2, 1, 2, 3), (4, 2, 3, 5), (1, 1, 2, 3)],
     ids=["text", "pair", "less than the special tokens"],
 )
-def test_max_length_without_room_for_text_is_an_error(tokenizer, max_length, n_columns, n_special, least):
+def test_max_length_too_small_for_any_text_raises(tokenizer, max_length, n_columns, n_special, least):
     message = (
         f"max_length={max_length} leaves no room for text beside {n_special} special tokens. "
         f"Expected at least {least}; raise max_length."
@@ -211,7 +211,7 @@ def test_max_length_without_room_for_text_is_an_error(tokenizer, max_length, n_c
         resolve_max_length(max_length, tokenizer, 64, n_columns)
 
 
-def test_taking_rows_keeps_their_tokens_and_the_order_asked_for(tokenizer):
+def test_take_returns_the_tokens_of_the_rows_in_the_given_order(tokenizer):
     texts = ["good", "", "the movie was very bad", "not"]
     tokens, rows = tokenize(tokenizer, (texts,), 64), [2, 0, 2, 1]
     taken, expected = tokens.take(rows), tokenize(tokenizer, ([texts[i] for i in rows],), 64)
@@ -223,7 +223,9 @@ def test_taking_rows_keeps_their_tokens_and_the_order_asked_for(tokenizer):
 @both_shapes
 @pytest.mark.parametrize("long_text", ["truncate", "head_tail"])
 @pytest.mark.parametrize("max_length", [5, 8, 64])
-def test_places_are_those_of_the_tokens_and_special_tokens_have_none(tokenizer, columns, max_length, long_text):
+def test_token_places_give_the_characters_of_each_token_and_none_for_special_tokens(
+    tokenizer, columns, max_length, long_text
+):
     tokens = tokenize(tokenizer, columns, max_length, long_text)
     for i, places in enumerate(token_places(tokenizer, columns, max_length, long_text)):
         ids, _ = tokens[i]
@@ -235,7 +237,7 @@ def test_places_are_those_of_the_tokens_and_special_tokens_have_none(tokenizer, 
                 assert token.removeprefix("##") == columns[text][i][begin:end]
 
 
-def test_a_tokenizer_that_keeps_no_places_is_an_error():
+def test_token_places_raise_for_a_slow_tokenizer():
     class Slow:
         is_fast = False
 
@@ -247,7 +249,7 @@ def test_a_tokenizer_that_keeps_no_places_is_an_error():
         token_places(Slow(), (TEXTS,), 8, "truncate")
 
 
-def test_windows_need_no_letter_that_a_tokenizer_may_not_know():
-    strange = make_tokenizer(["да", "нет"], letters="едтн")
-    places = windows_of(strange, [2 + 6], max_length=5, stride=0)[0]
+def test_windows_need_no_latin_letter_in_the_vocabulary():
+    cyrillic = make_tokenizer(["да", "нет"], letters="едтн")
+    places = windows_of(cyrillic, [2 + 6], max_length=5, stride=0)[0]
     assert [window.tolist() for window in places] == [[0, 1, 2, 3, 7], [0, 4, 5, 6, 7]]
