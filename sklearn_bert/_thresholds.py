@@ -1,6 +1,6 @@
-"""Decision thresholds of several labels, chosen by cross-validation.
+"""Decision thresholds of a multi-label classifier, tuned by cross-validation.
 
-A leaf: it takes any classifier of several labels that gives probabilities as one array.
+It works with any multi-label classifier whose `predict_proba` returns one array.
 """
 
 from numbers import Integral
@@ -21,9 +21,9 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted, inde
 class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Multi-label classifier that tunes the threshold of each label by cross-validation.
 
-    The counterpart of scikit-learn's ``TunedThresholdClassifierCV``, which is for two classes. For
-    macro-averaged F1 the best thresholds of the labels are independent [1]_; a rare label's is often
-    far below one half.
+    scikit-learn's ``TunedThresholdClassifierCV`` does this for two classes. For macro-averaged F1, the
+    best threshold of each label does not depend on the other labels [1]_. For a rare label it is often far
+    below 0.5.
 
     Parameters
     ----------
@@ -31,34 +31,34 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         A classifier whose `predict_proba` gives an array of shape (n_samples, n_labels), such as
         `BertClassifier`.
     metric : callable, default=None
-        ``metric(y_true, y_pred)`` of one label, higher is better; with sample weights it is given
-        ``sample_weight`` too. None is F1. A threshold at which it is NaN is not taken.
+        ``metric(y_true, y_pred)`` of one label; higher is better. With sample weights it also gets
+        ``sample_weight``. None is F1. Thresholds at which the metric is NaN are not chosen.
     n_thresholds : int, default=100
-        Most thresholds to try per label.
+        Maximum number of thresholds to try per label.
     cv : int, cross-validation generator or iterable, default=5
-        How the rows are split, so that each row's probabilities come from a fit without it. The
-        estimator is fitted once per fold and once on all rows.
+        How to split the rows. The probabilities of a row come from a fit without this row. The estimator
+        is fitted once per fold, and once on all rows.
     n_jobs : int, default=None
-        Folds to fit at the same time.
+        Number of folds to fit in parallel.
 
     Attributes
     ----------
     estimator_ : estimator instance
-        The estimator fitted on all rows.
+        The estimator, fitted on all rows.
     best_thresholds_ : ndarray of shape (n_labels,)
-        A label that no row has, or all have, keeps 0.5.
+        The threshold of each label; 0.5 for a label that all rows have, or none.
     best_scores_ : ndarray of shape (n_labels,)
-        The metric of each label out of fold, at its threshold; NaN for a label that no row has, or all.
+        The out-of-fold metric of each label at its threshold; NaN for a label that all rows have, or none.
     classes_ : ndarray of shape (n_labels,)
-        As the estimator's.
+        `classes_` of the fitted estimator.
     n_features_in_ : int
-        As the estimator's, where it has it.
+        `n_features_in_` of the fitted estimator, if it has it.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        As the estimator's, where it has it.
+        `feature_names_in_` of the fitted estimator, if it has it.
 
     See Also
     --------
-    BertClassifier : Its `threshold` takes `best_thresholds_`, to use them without this wrapper.
+    BertClassifier : Its parameter `threshold` takes `best_thresholds_`, to predict without this wrapper.
 
     References
     ----------
@@ -101,54 +101,55 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None) -> Self:
-        """Fit the estimator and tune the thresholds.
+        """Tune the thresholds out of fold, and fit the estimator on all rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, n_columns)
-            As the estimator takes it.
+            In any form that the estimator takes.
         y : array-like of shape (n_samples, n_labels)
-            0 and 1.
+            1 where a row has a label, otherwise 0.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, in fitting and in the metric.
+            Weights of the rows, in the fits and in the metric.
 
         Returns
         -------
         self : object
-            The fitted estimator.
+            The fitted classifier.
 
         Raises
         ------
         ValueError
-            If `y` is not of several labels, `cv` does not test each row once, the estimator's
-            probabilities are not an array of all labels, or `metric` is NaN at every threshold of a label.
+            If `y` is not a 2-D array of 0 and 1 with several columns, if `cv` does not test each row once,
+            if `predict_proba` of the estimator does not return one array with a column per label, or if
+            `metric` is NaN at every threshold of a label.
         """
         labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
-        others = labels[~np.isin(labels, (0, 1))]
-        if labels.ndim != 2 or labels.shape[1] < 2 or len(others):
+        invalid = labels[~np.isin(labels, (0, 1))]
+        if labels.ndim != 2 or labels.shape[1] < 2 or len(invalid):
             raise ValueError(
                 "TunedThresholdsClassifierCV expects a 2-D y of 0 and 1, a column per label, got shape "
-                f"{labels.shape}{f', with {others[0]!s} in it' if len(others) else ''}. For two classes use "
+                f"{labels.shape}{f', with {invalid[0]!s} in it' if len(invalid) else ''}. For two classes use "
                 "sklearn.model_selection.TunedThresholdClassifierCV."
             )
         params = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
-        probabilities = self._out_of_fold(X, y, labels, params)
+        probabilities = self._predict_out_of_fold(X, y, labels, params)
         names = list(getattr(y, "columns", range(labels.shape[1])))
-        tuned = [self._tune(name, labels[:, j], probabilities[:, j], params) for j, name in enumerate(names)]
+        tuned = [self._tune_label(name, labels[:, j], probabilities[:, j], params) for j, name in enumerate(names)]
         fitted = clone(self.estimator).fit(X, y, **params)
-        # Only now, and together: a fit that failed leaves the estimator as it was.
+        # Set last: a fit that fails must leave this object as it was.
         self.estimator_ = fitted
         self.best_thresholds_, self.best_scores_ = np.array(tuned).T
         return self
 
-    def _out_of_fold(self, X, y, labels, params):
-        """Each row's probabilities, from a fit without it.
+    def _predict_out_of_fold(self, X, y, labels, params):
+        """Probabilities (n, n_labels) of each row, from a fit without it.
 
-        Not by `cross_val_predict`: it numbers the values of each label anew, which turns a label that all rows
-        have into one that none has, and a DataFrame of y into an array without names.
+        `cross_val_predict` does not fit here: it encodes the values of each label anew, so a label that all rows
+        have becomes one that no row has, and it turns a DataFrame y into an array without names.
         """
         X, y = indexable(X, y)
-        params = self._routed(params)
+        params = self._route_to_fit(params)
         splits = list(check_cv(self.cv, labels, classifier=True).split(X, labels))
         rows = np.concatenate([test for _, test in splits])
         if not np.array_equal(np.sort(rows), np.arange(len(labels))):
@@ -162,20 +163,20 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         )
         return np.concatenate(probabilities)[np.argsort(rows)]
 
-    def _routed(self, params):
-        """What of `params` the estimator's `fit` gets; with metadata routing it must have asked for it."""
+    def _route_to_fit(self, params):
+        """The part of `params` that `fit` of the estimator gets: with metadata routing only what it requests."""
         if not _routing_enabled():
             return params
         mapping = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
         return process_routing(router, "fit", **params).estimator.fit
 
-    def _tune(self, name, y, probabilities, params):
-        """Best threshold of a label and its score; of equal ones the nearest to one half."""
+    def _tune_label(self, name, y, probabilities, params):
+        """Best threshold of one label, and its score. Of equally good thresholds, the one nearest to 0.5."""
         if y.all() or not y.any():
             return 0.5, np.nan
         metric = self.metric or _f1
-        candidates = [0.5, *_below_positives(y, probabilities, self.n_thresholds)]
+        candidates = [0.5, *_candidate_thresholds(y, probabilities, self.n_thresholds)]
         scores = np.array([metric(y, (probabilities > t).astype(int), **params) for t in candidates], dtype=float)
         if np.isnan(scores).all():
             raise ValueError(
@@ -186,43 +187,45 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         return candidates[best], scores[best]
 
     def predict(self, X) -> np.ndarray:
-        """Labels whose probability exceeds their threshold.
+        """Predict the labels whose probability is above their threshold.
 
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, n_columns)
-            As the estimator takes it.
+            In any form that the estimator takes.
 
         Returns
         -------
         labels : ndarray of shape (n_samples, n_labels), int64
+            1 where the probability is above the threshold of the label, otherwise 0.
         """
         probabilities = self.predict_proba(X)
         return (probabilities > self.best_thresholds_).astype(np.int64)
 
     def predict_proba(self, X) -> np.ndarray:
-        """The fitted estimator's probabilities.
+        """Predict probabilities with the fitted estimator.
 
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, n_columns)
-            As the estimator takes it.
+            In any form that the estimator takes.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_labels)
+            The probability of each label, independent of the thresholds.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
     @available_if(lambda self: hasattr(self.estimator, "decision_function"))
     def decision_function(self, X) -> np.ndarray:
-        """The fitted estimator's scores.
+        """Scores of the fitted estimator, if it has a `decision_function`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples,) or (n_samples, n_columns)
-            As the estimator takes it.
+            In any form that the estimator takes.
 
         Returns
         -------
@@ -233,25 +236,28 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
 
     @property
     def classes_(self):
-        """The estimator's classes."""
+        """`classes_` of the fitted estimator."""
         check_is_fitted(self)
         return self.estimator_.classes_
 
     @property
     def n_features_in_(self):
-        """The estimator's number of columns of X."""
+        """`n_features_in_` of the fitted estimator."""
         check_is_fitted(self)
         return self.estimator_.n_features_in_
 
     @property
     def feature_names_in_(self):
-        """The estimator's names of the columns of X."""
+        """`feature_names_in_` of the fitted estimator."""
         check_is_fitted(self)
         return self.estimator_.feature_names_in_
 
 
 def _fit_and_predict(estimator, X, y, params, train, test, n_labels):
-    """Probabilities of the test rows from a fit on the training rows, whose y has the caller's container."""
+    """Fit a clone on the rows `train`; return probabilities (n_test, n_labels) of the rows `test`.
+
+    y keeps its container, so the estimator sees the names of a DataFrame.
+    """
     X_train, y_train = _safe_split(estimator, X, y, train)
     X_test, _ = _safe_split(estimator, X, None, test, train)
     fitted = clone(estimator).fit(X_train, y_train, **_check_method_params(X, params, train))
@@ -270,15 +276,15 @@ def _f1(y_true, y_pred, sample_weight=None):
     return f1_score(y_true, y_pred, sample_weight=sample_weight, zero_division=0)
 
 
-def _below_positives(y, probabilities, n_most):
-    """Thresholds half-way between a positive row's probability and the next lower one, at most `n_most`.
+def _candidate_thresholds(y, probabilities, n_max):
+    """Thresholds half-way between the probability of a positive row and the next lower one, at most `n_max`.
 
-    Raising a threshold past negative rows only removes false alarms, so the best lies just below a positive row.
+    Raising a threshold above negative rows only removes false positives. So the best one is just below a positive row.
     """
     values = np.unique(probabilities)
     positive = np.unique(probabilities[y == 1])
-    if len(positive) > n_most:
-        positive = positive[np.linspace(0, len(positive) - 1, n_most).round().astype(int)]
-    place = np.searchsorted(values, positive)
-    lower = np.where(place > 0, values[place - 1], 0.0)
+    if len(positive) > n_max:
+        positive = positive[np.linspace(0, len(positive) - 1, n_max).round().astype(int)]
+    rank = np.searchsorted(values, positive)
+    lower = np.where(rank > 0, values[rank - 1], 0.0)
     return (positive + lower) / 2

@@ -1,7 +1,4 @@
-"""What `class_weight` makes of classes and of labels: numbers by position.
-
-A leaf: numpy and scikit-learn's own balance.
-"""
+"""Turn `class_weight` into one number per class or label, in the order of the classes or labels."""
 
 import numpy as np
 from sklearn.utils import compute_class_weight
@@ -10,28 +7,35 @@ _MAX_NAMED = 5
 
 
 def weights_of_classes(class_weight, classes, y, sample_weight):
-    """A weight for each class, of rows that have one class each.
+    """Weight of each class, for rows with one class each.
 
     Parameters
     ----------
     class_weight : dict, "balanced" or None
-        A dict may leave out classes, which weigh 1.
+        Classes that a dict leaves out have weight 1.
     classes : ndarray of shape (K,)
-        Sorted; `y` may lack some.
-    y, sample_weight : ndarray of shape (n,)
+        All classes, sorted. Some may be absent from `y`.
+    y : ndarray of shape (n,)
+        The class of each row.
+    sample_weight : ndarray of shape (n,)
 
     Returns
     -------
-    weights : ndarray of shape (K,)
+    weights : ndarray of shape (K,), float64
+
+    Raises
+    ------
+    ValueError
+        If a dict names unknown classes, or the weights are negative, infinite or all zero.
     """
     known = classes.tolist()
     unknown = [label for label in class_weight if label not in known] if isinstance(class_weight, dict) else []
-    if unknown and not class_weight.keys() >= set(known):  # all classes and more: some are not in these rows
+    if unknown and not class_weight.keys() >= set(known):  # more than all: these rows may lack classes
         raise ValueError(
             f"class_weight names {unknown[:_MAX_NAMED]}, which are not among the classes {known[:_MAX_NAMED]}"
             f"{' ...' * (len(known) > _MAX_NAMED)}. Classes left out weigh 1."
         )
-    # Balance is between the classes that have rows.
+    # "balanced" is computed over the classes that have rows.
     weighted = np.isin(classes, y) if class_weight == "balanced" else np.full(len(classes), True)
     weights = np.ones(len(classes))
     weights[weighted] = compute_class_weight(class_weight, classes=classes[weighted], y=y, sample_weight=sample_weight)
@@ -44,24 +48,30 @@ def weights_of_classes(class_weight, classes, y, sample_weight):
 
 
 def weights_of_labels(class_weight, y, sample_weight):
-    """A weight for each label where a row has it: "balanced" evens out the rows with it and those without.
+    """Weight of each label in the rows that have it: the `pos_weight` of the loss.
 
     Parameters
     ----------
     class_weight : dict or "balanced"
-        A dict by position, which may leave out labels, which weigh 1.
+        A dict maps positions of labels to weights; labels left out have weight 1. "balanced" gives the rows with
+        a label the same total weight as the rows without it.
     y : ndarray of shape (n, L) of 0 and 1
     sample_weight : ndarray of shape (n,)
 
     Returns
     -------
-    weights : ndarray of shape (L,)
+    weights : ndarray of shape (L,), float64
+
+    Raises
+    ------
+    ValueError
+        If a dict names unknown labels, or a weight is negative or infinite.
     """
     n_labels = y.shape[1]
     if class_weight == "balanced":
         positive = sample_weight @ y
         negative = sample_weight.sum() - positive
-        one_sided = (positive == 0) | (negative == 0)  # nothing to even out
+        one_sided = (positive == 0) | (negative == 0)  # all rows have the label, or none: nothing to balance
         return np.where(one_sided, 1.0, negative / np.where(one_sided, 1.0, positive))
     unknown = [label for label in class_weight if label not in range(n_labels)]
     if unknown:

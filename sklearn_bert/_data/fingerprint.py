@@ -1,4 +1,4 @@
-"""A short text that tells data apart."""
+"""A hash of training data, to recognise the same data later."""
 
 from hashlib import blake2b
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def fingerprint(*values):
-    """A text of 32 characters: the same for the same values, dtypes and shapes in the same order.
+    """Hash of values: equal for equal values, dtypes and shapes in the same order.
 
     Parameters
     ----------
@@ -14,7 +14,8 @@ def fingerprint(*values):
 
     Returns
     -------
-    text : str
+    fingerprint : str
+        32 hexadecimal digits.
     """
     state = blake2b(digest_size=16)
     for value in values:
@@ -24,6 +25,6 @@ def fingerprint(*values):
         else:
             for text in value:
                 encoded = text.encode()
-                state.update(len(encoded).to_bytes(8))  # or a letter could move to the neighbouring text
+                state.update(len(encoded).to_bytes(8))  # otherwise ["ab", "c"] and ["a", "bc"] would be equal
                 state.update(encoded)
     return state.hexdigest()

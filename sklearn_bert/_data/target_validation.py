@@ -1,6 +1,6 @@
-"""What counts as y: any container becomes a dense array, whose shape and dtype choose the target.
+"""Check y: any container becomes a dense array, and its shape and dtype choose the target class.
 
-Containers are told by what they can do, so pandas, polars and scipy.sparse need not be installed.
+Containers are recognised by their methods, so pandas, polars and scipy.sparse need not be installed.
 """
 
 import numpy as np
@@ -30,13 +30,23 @@ _TARGETS = {"multiclass": SingleLabelTarget, "multilabel-indicator": MultiLabelT
 
 
 def check_classification_y(y):
-    """(y, class of target): y as a dense ndarray and the target that handles it.
+    """Check the y of a classifier and choose its target class.
+
+    Parameters
+    ----------
+    y : array-like or sparse matrix of shape (n,) or (n, n_labels)
+
+    Returns
+    -------
+    values : ndarray of shape (n,) or (n, n_labels)
+        Dense, in the dtype of y.
+    target_class : type
+        `SingleLabelTarget` or `MultiLabelTarget`.
 
     Raises
     ------
     ValueError
-        If y is None, holds missing values, or is of a kind that no mode takes; the message names
-        the cure.
+        If y is None, holds missing values, or fits neither mode. The message says what to do.
     """
     values = _check_y(y, "BertClassifier")
     kind = _type_of_target(values)
@@ -48,7 +58,18 @@ def check_classification_y(y):
 
 
 def check_regression_y(y):
-    """(y, RegressionTarget): y as a dense float64 ndarray, 1-D or with at least two columns.
+    """Check the y of a regressor.
+
+    Parameters
+    ----------
+    y : array-like or sparse matrix of shape (n,) or (n, n_outputs)
+
+    Returns
+    -------
+    values : ndarray of shape (n,) or (n, n_outputs), float64
+        A single column becomes 1-D.
+    target_class : type
+        `RegressionTarget`.
 
     Raises
     ------
@@ -70,10 +91,10 @@ def check_regression_y(y):
 
 
 def _type_of_target(values):
-    """scikit-learn's name for the kind of y, from shape and dtype; "multiclass" includes two classes.
+    """The kind of y from its shape and dtype, in scikit-learn's words; "multiclass" includes two classes.
 
-    Its own function of this name casts floats, guesses from the first object and takes any two
-    integers in 2-D for indicators.
+    scikit-learn's own `type_of_target` does not fit here: it casts floats, looks only at the first object, and
+    takes a 2-D y of any two integers for multi-label indicators.
     """
     kind = values.dtype.kind
     if kind == "O" and all(isinstance(value, str) for value in values.flat):
@@ -89,7 +110,7 @@ def _type_of_target(values):
 
 
 def _check_y(y, estimator_name):
-    """y as a dense ndarray without missing values, 1-D or with at least two columns."""
+    """Convert y to a dense ndarray without missing values, 1-D or with at least two columns."""
     if y is None:
         raise ValueError(
             f"{estimator_name} requires y to be passed, but the target y is None. Pass one value per row of X."
@@ -108,11 +129,11 @@ def _check_y(y, estimator_name):
 
 
 def _to_float64(values):
-    """As float64, or an error if a number is too large for it."""
-    with np.errstate(over="ignore"):  # infinite, which is checked
+    """Convert numbers to float64; raise a ValueError if one is too large for it."""
+    with np.errstate(over="ignore"):  # too large becomes infinite, which is checked below
         try:
             values = values.astype(np.float64)
-        except OverflowError:  # an int
+        except OverflowError:  # a Python int that is too large
             values = np.full(values.shape, np.inf)
     _check_finite(values)
     return values
@@ -126,6 +147,7 @@ def _check_finite(values):
 
 
 def _to_ndarray(y):
+    """Convert any container to a dense ndarray; raise a ValueError if an object in it is missing."""
     if hasattr(y, "toarray"):  # scipy.sparse
         return y.toarray()
     try:
@@ -133,21 +155,33 @@ def _to_ndarray(y):
     except ValueError:  # rows of different lengths
         values = np.fromiter(y, dtype=object)
     if values.dtype.kind == "T":
-        values = values.astype(object)  # numpy's StringDType: str objects, among which missing values show
+        values = values.astype(object)  # numpy's StringDType; as objects, missing values can be found
     if values.dtype.kind == "U" and isinstance(y, (list, tuple)):
         values = _restore_mixed_types(y, values)
     if np.ma.is_masked(y) or (values.dtype.kind == "O" and any(is_missing(value) for value in values.flat)):
         raise ValueError(f"Input y contains NaN. {_FINITE}")
     dtypes = _column_dtypes(y)
     if values.dtype.kind == "O" and dtypes and all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):
-        return np.array(values.tolist())  # mixed or nullable numeric columns: numpy finds their plain dtype
+        return np.array(values.tolist())  # mixed or nullable numeric columns: numpy finds the common dtype
     return values
 
 
 def _restore_mixed_types(y, strings):
-    """numpy writes [1, "a", nan] as three str; show the values as they were if not all are str.
+    """Undo numpy's conversion of a list to str where it changed values.
 
-    Of a subclass, such as an Enum's members, it writes what `str` gives, cut to the length of the value.
+    numpy turns ``[1, "a", nan]`` into three str. From a subclass of str, such as an Enum, it takes the text that
+    ``str(value)`` gives, cut to the length of the value.
+
+    Parameters
+    ----------
+    y : list or tuple
+    strings : ndarray of str
+        What numpy made of `y`.
+
+    Returns
+    -------
+    values : ndarray of the same shape
+        The original objects if not all are str, otherwise plain str.
     """
     objects = np.array(y, dtype=object)
     kinds = set(map(type, objects.flat))
@@ -159,7 +193,7 @@ def _restore_mixed_types(y, strings):
 
 
 def _column_dtypes(y):
-    """The dtypes of a pandas DataFrame; the one dtype of a Series or array; none for a list."""
+    """A list of dtypes: one per column of a DataFrame, one for a Series or array, none for a list."""
     dtypes = getattr(y, "dtypes", None)
     dtypes = getattr(y, "dtype", []) if dtypes is None else dtypes
     return list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]

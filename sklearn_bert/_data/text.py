@@ -1,7 +1,7 @@
-"""What counts as text: any container of strings becomes one or two lists of str.
+"""Check X: any container of strings becomes one or two lists of str.
 
-A leaf: it knows containers (by what they can do, so pandas and polars need not be installed), not
-tokenizers and not estimators.
+Containers are recognised by their methods, so pandas and polars need not be installed. This module knows
+no tokenizer and no estimator.
 """
 
 from .missing import is_missing
@@ -30,8 +30,8 @@ def check_texts(X):
     Raises
     ------
     ValueError
-        If `X` is no collection of texts, has no rows or more than two columns, a row is missing or
-        no str, or a text holds a lone surrogate, which has no UTF-8 form.
+        If `X` is not a sequence of texts, has no rows or more than two columns, holds a missing value or
+        a value that is not a str, or a text with a lone surrogate, which UTF-8 cannot encode.
     """
     columns = tuple(_to_str_list(column) for column in _split_columns(X))
     if not columns[0]:
@@ -44,7 +44,7 @@ def check_texts(X):
 
 
 def _split_columns(X):
-    """One or two 1-D containers."""
+    """Split X into its columns: a list of one or two 1-D containers of length n."""
     if isinstance(X, (str, bytes)):
         raise ValueError(f"X is one {type(X).__name__}, not a collection of texts. {_EXPECTED} Wrap it in a list: [X].")
     if isinstance(X, (dict, set, frozenset, type)) or not hasattr(X, "__len__") or getattr(X, "shape", None) == ():
@@ -61,16 +61,17 @@ def _split_columns(X):
         _check_n_columns(X.shape[1])
         return list(X.T)
     if isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], tuple):
-        return _pairs_columns(X)
+        return _split_tuples(X)
     return [X]
 
 
-def _pairs_columns(X):
+def _split_tuples(X):
+    """Split n tuples of one or two texts into one or two columns, each a tuple of n texts."""
     size = len(X[0])
-    odd = [i for i, row in enumerate(X) if not isinstance(row, tuple) or len(row) != size]
-    if odd:
+    wrong = [i for i, row in enumerate(X) if not isinstance(row, tuple) or len(row) != size]
+    if wrong:
         raise ValueError(
-            f"X begins with a tuple of {size}, but not all rows are such tuples: see {_rows(odd)}. "
+            f"X begins with a tuple of {size}, but not all rows are such tuples: see {_name_rows(wrong)}. "
             "Give every row the same number of texts: all single texts, or all (first, second) tuples."
         )
     _check_n_columns(size)
@@ -86,8 +87,8 @@ def _check_n_columns(n_columns):
 
 
 def _to_str_list(column):
-    """A list of plain str, or an error that names the rows which are none."""
-    if hasattr(column, "to_list"):  # pandas and polars: missing values stay recognisable
+    """Convert a 1-D container to a list of plain str, or raise an error that names the rows that are not str."""
+    if hasattr(column, "to_list"):  # of pandas and polars; keeps their missing values recognisable
         texts = column.to_list()
     elif hasattr(column, "tolist"):
         texts = column.tolist()
@@ -95,7 +96,7 @@ def _to_str_list(column):
         texts = list(column)
     if set(map(type, texts)) - {str}:
         _check_rows_are_text(texts)
-        texts = [str.__str__(text) for text in texts]  # subclasses such as numpy.str_, an Enum's value
+        texts = [str.__str__(text) for text in texts]  # of subclasses: numpy.str_, members of a str Enum
     _check_encodable(texts)
     return texts
 
@@ -104,28 +105,29 @@ def _check_rows_are_text(texts):
     missing = [i for i, text in enumerate(texts) if is_missing(text)]
     if missing:
         raise ValueError(
-            f"Input X contains NaN: no text (None, NaN or NA) at {_rows(missing)}. Expected a str in every row. "
+            f"Input X contains NaN: no text (None, NaN or NA) at {_name_rows(missing)}. Expected a str in every row. "
             "Drop these rows, or fill them with ''."
         )
-    odd = [i for i, text in enumerate(texts) if not isinstance(text, str)]
-    if odd:
-        kind = type(texts[odd[0]]).__name__
+    wrong = [i for i, text in enumerate(texts) if not isinstance(text, str)]
+    if wrong:
+        kind = type(texts[wrong[0]]).__name__
         cure = {
             "bytes": "Decode them, for example with text.decode('utf-8').",
             "list": "Join the tokens to one str, or pass sentence pairs as (first, second) tuples.",
             "tuple": "Pass sentence pairs as a list in which every row is a (first, second) tuple.",
         }.get(kind, "Convert them, for example with str(value), if the digits or names are the text.")
-        raise ValueError(f"X holds values of type {kind} at {_rows(odd)}. Expected a str in every row. {cure}")
+        raise ValueError(f"X holds values of type {kind} at {_name_rows(wrong)}. Expected a str in every row. {cure}")
 
 
 def _check_encodable(texts):
     try:
-        "".join(texts).encode()  # one call for the common case
+        "".join(texts).encode()  # one call is fast, and nearly always enough
     except UnicodeEncodeError:
-        odd = [i for i, text in enumerate(texts) if not _is_encodable(text)]
+        wrong = [i for i, text in enumerate(texts) if not _is_encodable(text)]
         raise ValueError(
-            f"X holds a lone surrogate, which cannot be encoded as UTF-8, at {_rows(odd)}. Expected valid Unicode. "
-            "Read the source with its right encoding, or clean with text.encode('utf-8', 'replace').decode()."
+            f"X holds a lone surrogate, which cannot be encoded as UTF-8, at {_name_rows(wrong)}. "
+            "Expected valid Unicode. Read the source with its right encoding, or clean with "
+            "text.encode('utf-8', 'replace').decode()."
         ) from None
 
 
@@ -137,8 +139,8 @@ def _is_encodable(text):
     return True
 
 
-def _rows(indices):
-    """'row 3' or 'rows 0, 4, 7, ... (12 in all)'."""
+def _name_rows(indices):
+    """Row numbers for an error message: 'row 3' or 'rows 0, 4, 7, ... (12 in all)'."""
     named = ", ".join(map(str, indices[:_MAX_ROWS_NAMED]))
     if len(indices) > _MAX_ROWS_NAMED:
         named += f", ... ({len(indices)} in all)"

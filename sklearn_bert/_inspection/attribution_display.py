@@ -1,6 +1,6 @@
-"""Attributions to look at: HTML with the words shaded, and bars.
+"""Show attributions: as HTML with shaded words, and as bars.
 
-A leaf: it is handed attributions, and asks an estimator for nothing but `explain`.
+It works on `TokenAttribution` objects; of an estimator it needs only `explain`.
 """
 
 from html import escape
@@ -9,29 +9,30 @@ import numpy as np
 
 from .._runtime.optional_dependencies import import_extra
 
-# Of red, green and blue. Blue and orange are told apart by nearly all eyes; dashes tell them apart without colours.
+# RGB. Nearly all people can distinguish blue and orange; a dashed line marks negative words without colours too.
 _FOR, _AGAINST = (30, 120, 255), (255, 120, 0)
-_STRONGEST = 0.5  # opacity of the strongest word's shade: with more, light text on a dark page would be hard to read
+_MAX_OPACITY = 0.5  # of a shade: with more, light text on a dark page would be hard to read
 
 
 class TokenAttributionDisplay:
-    """What each word adds to a prediction, as shaded text and as bars.
+    """Attributions of words, as shaded text and as bars.
 
-    In a notebook the object itself shows the texts as HTML, for light and dark themes: blue words
-    speak for the target, orange ones with a dashed line against it, the strongest of a row in the
-    strongest shade. What the model did not read is faint. `plot` draws the words of a row as bars.
+    A notebook shows this object as HTML, in light and dark themes. Blue words speak for the target, orange
+    words with a dashed line speak against it. The shade is strongest for the word with the largest
+    attribution of the row. Text that the model did not see is faint. `plot` draws the words of one row
+    as bars.
 
     Parameters
     ----------
-    attributions : list of TokenAttribution, or one
-        What `explain` of an estimator returns.
+    attributions : list of TokenAttribution, or one TokenAttribution
+        The result of `explain`.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        After `plot`.
+        Axes with the bars, after `plot`.
     figure_ : matplotlib Figure
-        After `plot`.
+        Figure with the bars, after `plot`.
 
     See Also
     --------
@@ -60,40 +61,44 @@ class TokenAttributionDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X, target=None, *, n_steps=64):
-        """Explain predictions; nothing is drawn before `plot`.
+        """Explain predictions of an estimator and make a display of them.
 
         Parameters
         ----------
         estimator : BertClassifier or BertRegressor
-            A fitted one.
+            A fitted estimator.
         X : list, tuple, array, Series or DataFrame of n_samples texts
             In any form that `fit` takes.
         target : object, default=None
-            The class, label or output to explain; None is the predicted one, see `explain`.
+            The class, label or output to explain. None is the predicted one, see `explain`.
         n_steps : int, default=64
-            Steps of the numerical integration.
+            Number of steps of the numerical integration.
 
         Returns
         -------
         display : TokenAttributionDisplay
+            Nothing is drawn before `plot`.
         """
         return cls(estimator.explain(X, target, n_steps=n_steps))
 
     def plot(self, ax=None, *, row=0, max_words=20):
-        """Draw the words of a row as bars, in their order from the top; needs the extra ``plot``.
+        """Draw the words of a row as bars, from top to bottom in the order of the text.
+
+        Needs the extra ``plot``.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None is a new figure.
+            Where to draw. None makes a new figure.
         row : int, default=0
-            Which of the attributions.
+            Position in `attributions`.
         max_words : int, default=20
-            Of more words only those with the longest bars are shown.
+            Maximum number of words; those with the longest bars are shown.
 
         Returns
         -------
         display : TokenAttributionDisplay
+            This object.
         """
         pyplot = import_extra("matplotlib.pyplot", "plot", "TokenAttributionDisplay.plot")
         attribution = self.attributions[row]
@@ -103,7 +108,7 @@ class TokenAttributionDisplay:
             _, ax = pyplot.subplots(figsize=(6, 1.2 + 0.25 * len(shown)), layout="constrained")
         colors = np.where((values[shown] < 0)[:, None], _AGAINST, _FOR) / 255
         ax.barh(np.arange(len(shown)), values[shown], color=colors)
-        # A dollar is a dollar here, no formula.
+        # Words may contain dollar signs, which matplotlib would take for formulas.
         ax.set_yticks(np.arange(len(shown)), labels=[attribution.words[i] for i in shown], parse_math=False)
         ax.invert_yaxis()
         ax.axvline(0, color="grey", linewidth=0.8)
@@ -118,13 +123,14 @@ class TokenAttributionDisplay:
 
 
 def _summary(attribution):
+    """The score as a sum, such as "score 1.5 = 0.25 without words + 1.25"."""
     added = attribution.score - attribution.baseline_score
     sign = "-" if added < 0 else "+"
     return f"score {attribution.score:.3g} = {attribution.baseline_score:.3g} without words {sign} {abs(added):.3g}"
 
 
 def _html(attribution):
-    """A heading that names the target and its score, and the texts."""
+    """HTML of one attribution: a heading with the target and its score, then the texts."""
     heading = (
         f"{attribution.output_kind} <b>{escape(str(attribution.target))}</b>: {_summary(attribution)} "
         f"(convergence delta {attribution.convergence_delta:.1g})"
@@ -134,31 +140,32 @@ def _html(attribution):
 
 
 def _text_html(attribution, k):
-    """One text with its words shaded; all characters of the text are in it, and nothing else."""
+    """HTML of text k with its words shaded. It contains all characters of the text and no others."""
     text, strongest = attribution.texts[k], np.abs(attribution.attributions).max(initial=0)
     parts, done = [], 0
     for (of_text, begin, end), value in zip(attribution.places, attribution.attributions, strict=True):
         if of_text == k:
-            parts += [_unread(text[done:begin]), _shaded(text[begin:end], value, strongest)]
+            parts += [_between_words(text[done:begin]), _shaded(text[begin:end], value, strongest)]
             done = end
-    # No colours of the text or the page: they are the theme's.
+    # No colours for text and background: they belong to the theme.
     style = "margin: 0 0 0.2em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7"
-    return f'<p dir="auto" style="{style}">{"".join(parts)}{_unread(text[done:])}</p>'
+    return f'<p dir="auto" style="{style}">{"".join(parts)}{_between_words(text[done:])}</p>'
 
 
 def _shaded(word, value, strongest):
+    """HTML of a word, shaded by its value relative to the strongest value of the row."""
     strength = abs(value) / strongest if strongest else 0
     rgb = "{}, {}, {}".format(*(_AGAINST if value < 0 else _FOR))
     line = f"border-bottom: 2px {'dashed' if value < 0 else 'solid'} rgba({rgb}, {strength:.3f})"
-    style = f"background: rgba({rgb}, {_STRONGEST * strength:.3f}); {line}; border-radius: 3px"
+    style = f"background: rgba({rgb}, {_MAX_OPACITY * strength:.3f}); {line}; border-radius: 3px"
     return f'<span style="{style}" title="{value:+.3g}">{escape(word)}</span>'
 
 
-def _unread(characters):
-    """Space between words as it is; anything else is what was cut from a long text, or what the tokenizer drops."""
+def _between_words(characters):
+    """HTML of characters outside of words: white space, or faint text that was cut or that the tokenizer drops."""
     if not characters or characters.isspace():
         return characters
-    return f'<span style="opacity: 0.65" title="not read by the model">{escape(characters)}</span>'
+    return f'<span style="opacity: 0.65" title="not seen by the model">{escape(characters)}</span>'
 
 
 _LEGEND = (

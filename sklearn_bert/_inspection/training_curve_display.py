@@ -1,6 +1,6 @@
-"""The curve of a training to look at: losses and scores by epoch, and which epoch was kept.
+"""Plot a training: losses and scores by epoch, and the epoch whose weights were kept.
 
-It knows a fitted estimator by its attributes only, and the schedule by its function.
+It uses only public attributes of a fitted estimator, and the function of the learning rate schedule.
 """
 
 from collections.abc import Sequence
@@ -11,36 +11,41 @@ from sklearn.utils.validation import check_is_fitted
 from .._runtime.optional_dependencies import import_extra
 from .._training.optim import linear_warmup_decay
 
-_STEPS = 100  # points of an epoch at which the learning rate is drawn, whatever its number of steps
+_POINTS_PER_EPOCH = 100  # of the drawn learning rate; the number of training steps does not matter
 
 
 class TrainingCurveDisplay:
-    """Losses, validation scores and the kept epoch of a training.
+    """Losses, validation scores and kept epoch of a training.
 
-    Use `from_estimator` to make one. What there was no validation for is left out.
+    Use `from_estimator` to create it. Curves without data are left out.
 
     Parameters
     ----------
     loss_curve : list of float
         Mean training loss of each epoch.
     validation_loss_curve : list of float, default=None
-        Loss of the validation rows after each epoch.
+        Mean validation loss after each epoch.
     validation_scores : list of float, default=None
-        Score of the validation rows after each epoch.
+        Validation score after each epoch.
     best_iter : int, default=None
-        The epoch, from 1, whose weights were kept.
+        The epoch, counted from 1, whose weights were kept.
     learning_rates : array-like of float, default=None
-        Learning rates at equal distances from the beginning of the training to its end.
+        Learning rates at equal distances, from the first step to the last.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        With the losses, and the epochs as x.
+        Axes with the losses; x is the epoch.
     score_ax_ : matplotlib Axes or None
-        With the scores, over the same x. None without scores.
+        Axes with the scores, with the same x. None without scores.
     figure_ : matplotlib Figure
+        The figure of both axes.
     lines_ : list of matplotlib Line2D
         The curves, in the order of the legend.
+
+    See Also
+    --------
+    BertClassifier.fit : Trains, and scores each epoch if it gets validation data.
 
     Examples
     --------
@@ -70,20 +75,21 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         estimator : BertClassifier or BertRegressor
-            A fitted one.
+            A fitted estimator.
         ax : matplotlib Axes, default=None
-            Where to draw. None is a new figure.
+            Where to draw. None makes a new figure.
         learning_rate : bool, default=False
-            Whether to draw the learning rate behind the curves, from 0 to its highest value.
+            Whether to draw the learning rate as a shaded area behind the curves.
 
         Returns
         -------
         display : TrainingCurveDisplay
+            With the curves drawn.
 
         Raises
         ------
         ValueError
-            If the estimator keeps no curve of its training.
+            If the estimator has no `loss_curve_`, or the learning rate is requested after `partial_fit`.
         """
         check_is_fitted(estimator)
         if not isinstance(getattr(estimator, "loss_curve_", None), Sequence):
@@ -106,18 +112,19 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None is a new figure.
+            Where to draw. None makes a new figure.
 
         Returns
         -------
         display : TrainingCurveDisplay
+            This object.
         """
         pyplot = import_extra("matplotlib.pyplot", "plot", "TrainingCurveDisplay.plot")
         ticker = import_extra("matplotlib.ticker", "plot", "TrainingCurveDisplay.plot")
         if ax is None:
             _, ax = pyplot.subplots(layout="constrained")
         self.ax_, self.score_ax_, self.figure_ = ax, None, ax.figure
-        behind = [] if self.learning_rates is None else [self._draw_learning_rates()]
+        background = [] if self.learning_rates is None else [self._draw_learning_rates()]
         self.lines_ = [_draw(ax, self.loss_curve, "training loss", color="C0")]
         if self.validation_loss_curve is not None:
             self.lines_.append(_draw(ax, self.validation_loss_curve, "validation loss", color="C1"))
@@ -130,12 +137,13 @@ class TrainingCurveDisplay:
             self.lines_.append(ax.axvline(self.best_iter, color="grey", linestyle=":", label=label))
         ax.set(xlabel="epoch", ylabel="loss")
         ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
-        # Above the axes: within them two scales leave no place that is surely free.
-        ax.legend(handles=[*self.lines_, *behind], loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+        # Above the axes: inside, the curves of two scales may be anywhere.
+        handles = [*self.lines_, *background]
+        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
         return self
 
     def _draw_learning_rates(self):
-        """The learning rate as a shade behind the curves, which needs no third scale: the legend says its highest."""
+        """Shade the learning rate behind the curves, relative to its maximum: the legend names it, so no third axis."""
         rates = np.asarray(self.learning_rates, dtype=float)
         x = np.linspace(0, len(self.loss_curve), len(rates))
         return self.ax_.fill_between(
@@ -150,19 +158,19 @@ class TrainingCurveDisplay:
 
 
 def _draw(ax, values, label, linestyle="-", **style):
-    """Values of epochs, from 1; with markers, or a single epoch would not show."""
+    """Draw one value per epoch, counted from 1. Markers show a single epoch too."""
     [line] = ax.plot(np.arange(1, len(values) + 1), values, linestyle, marker="o", markersize=4, label=label, **style)
     return line
 
 
 def _learning_rates(estimator):
-    """The encoder's learning rate over the epochs run, of those it was laid out for."""
+    """Learning rates of the encoder over the epochs that were run, as a list of float."""
     if not 0 < estimator.n_iter_ <= estimator.max_epochs:
         raise ValueError(
             f"learning_rate=True needs the rates of one fit, but {estimator.n_iter_} epochs were run and max_epochs is "
             f"{estimator.max_epochs}: partial_fit has a schedule for each call. Pass learning_rate=False."
         )
-    n_steps = _STEPS * estimator.max_epochs
-    steps = range(_STEPS * len(estimator.loss_curve_))
+    n_steps = _POINTS_PER_EPOCH * estimator.max_epochs  # the schedule is planned for all epochs
+    steps = range(_POINTS_PER_EPOCH * len(estimator.loss_curve_))
     factors = [linear_warmup_decay(step, n_steps, estimator.warmup_fraction) for step in steps]
     return [estimator.learning_rate_ * factor for factor in factors]

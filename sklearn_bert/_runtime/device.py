@@ -1,6 +1,6 @@
-"""Where and how precisely to compute, and whose random numbers: "auto" becomes a device and a precision.
+"""Devices, precisions, random states and memory: all that the package asks of the hardware.
 
-Everything that this package asks of the hardware is asked here.
+"auto" becomes a device and a floating-point format here.
 """
 
 import gc
@@ -14,38 +14,50 @@ import torch
 _MIN_CUDA_BF16 = (8, 0)  # compute capability of the first GPUs with bfloat16 arithmetic
 _CPU_BF16 = ("avx512_bf16", "amx_bf16")
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-# torch's random state exists once per process, and dropout takes no generator of its own: fits in
-# several threads must take turns, or they would draw from each other's streams.
+# torch has one random state per process, and dropout cannot use another generator. Fits in several threads
+# therefore run one after the other; otherwise they would share one stream of random numbers.
 _RANDOM_STATE_LOCK = threading.RLock()
-_process_of_threads = None  # in which torch has computed here with several threads
+_multithreaded_pid = None  # id of the process in which torch has computed with several threads
 
 
-def _new_lock():
+def _replace_lock():
     global _RANDOM_STATE_LOCK
     _RANDOM_STATE_LOCK = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    # The thread that holds the lock during a fork does not exist in the child, and would never give it back.
-    os.register_at_fork(after_in_child=_new_lock)
+    # A lock held during a fork would stay locked in the child: the thread that holds it does not exist there.
+    os.register_at_fork(after_in_child=_replace_lock)
 
 
 def use_one_thread_after_fork():
-    """Compute with one thread in a forked process: torch's others do not survive a fork, and would be waited for."""
-    global _process_of_threads
-    if _process_of_threads not in (None, os.getpid()):
+    """In a forked process, let torch use one thread.
+
+    The worker threads of the parent process do not exist in the child, and torch would wait for them forever.
+    """
+    global _multithreaded_pid
+    if _multithreaded_pid not in (None, os.getpid()):
         torch.set_num_threads(1)
     elif torch.get_num_threads() > 1:
-        _process_of_threads = os.getpid()
+        _multithreaded_pid = os.getpid()
 
 
 def resolve_device(device):
-    """`device` as a torch.device; "auto" takes CUDA, then MPS, then the CPU.
+    """Resolve and test a device.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" is CUDA if available, then MPS, then the CPU.
+
+    Returns
+    -------
+    device : torch.device
 
     Raises
     ------
     ValueError
-        If the device is unknown or not there.
+        If the device is unknown or not available.
     """
     if device == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -62,7 +74,17 @@ def resolve_device(device):
 
 
 def resolve_precision(precision, device):
-    """The name of the floating point format for `device`; "auto" takes bfloat16 where the hardware has it.
+    """Resolve the floating-point format for a device.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16", "float16", "float64"}
+        "auto" is bfloat16 where the hardware supports it, otherwise float32.
+    device : torch.device
+
+    Returns
+    -------
+    precision : {"float32", "bfloat16", "float16", "float64"}
 
     Raises
     ------
@@ -82,21 +104,31 @@ def resolve_precision(precision, device):
 
 
 def resolve_available(device, precision):
-    """As `resolve_device` and `resolve_precision`; what this machine lacks becomes the CPU, with a warning.
+    """Resolve device and precision of an estimator that was fitted on another machine.
 
-    For what was fitted on another machine and has to predict on this one.
+    What is not available here is replaced, with a warning: first the device by the CPU, then the precision by "auto".
+
+    Parameters
+    ----------
+    device : str or torch.device
+    precision : str
+
+    Returns
+    -------
+    device : torch.device
+    precision : str
     """
     for choice in ((device, precision), ("cpu", precision), ("cpu", "auto")):
         try:
             found = resolve_device(choice[0])
             resolved = found, resolve_precision(choice[1], found)
         except ValueError as error:
-            reason = error
+            last_error = error
             continue
         if choice != (device, precision):
             warnings.warn(
                 f"Fitted with device={str(device)!r} and precision={precision!r}, which cannot be had here; predicting "
-                f"with device={choice[0]!r} and precision={choice[1]!r}. {reason}",
+                f"with device={choice[0]!r} and precision={choice[1]!r}. {last_error}",
                 UserWarning,
                 stacklevel=2,
             )
@@ -113,7 +145,7 @@ def _has_bfloat16(device):
 
 
 def seed_torch(seed, device):
-    """Seed what draws on `device`; torch.manual_seed would reseed all of the caller's devices."""
+    """Seed the generators of the CPU and of `device` only; `torch.manual_seed` would reseed all devices."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):
@@ -124,7 +156,10 @@ def seed_torch(seed, device):
 
 @contextmanager
 def seeded(seed, device):
-    """Seed torch for one fit on `device`, one fit at a time, and give the caller's random state back."""
+    """Context in which torch is seeded for one fit on `device`.
+
+    Only one thread at a time may be in it. At its end the caller's random state is restored.
+    """
     use_one_thread_after_fork()
     cuda = [device] if device.type == "cuda" else []
     with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
@@ -138,14 +173,14 @@ def seeded(seed, device):
 
 
 def is_out_of_memory(error):
-    """Whether an error says that a device, or the machine, has no memory left."""
+    """Whether an exception means that the device or the machine is out of memory."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _OUT_OF_MEMORY)
 
 
 def release_memory(device):
-    """Give back what nobody uses: reference circles, and the free blocks that torch keeps for later."""
+    """Free unused memory: objects in reference cycles, and the blocks that torch caches for `device`."""
     gc.collect()
     kind = torch.device(device).type
     if kind == "cuda":

@@ -1,18 +1,28 @@
-"""Packages that only some functions need: imported on use, with an error that names the extra.
-
-A leaf: it knows names of packages only.
-"""
+"""Import optional dependencies when they are used, with an error that says how to install them."""
 
 from importlib import import_module
 
 
 def import_extra(module, extra, caller):
-    """The module, of a package that the extra installs.
+    """Import a module of an optional dependency.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name, such as "matplotlib.pyplot".
+    extra : str
+        The extra of this package that installs it, such as "plot".
+    caller : str
+        The function that needs it, for the error message.
+
+    Returns
+    -------
+    module : module
 
     Raises
     ------
     ImportError
-        If it is not installed.
+        If it cannot be imported.
     """
     try:
         return import_module(module)
