@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklearn_bert import BertClassifier, BertRegressor
-from tests.helpers import FAST, probabilities_in_a_fresh_process
+from tests.helpers import FAST, probabilities_in_a_new_process
 
 
 @pytest.mark.parametrize("estimator", [BertClassifier, BertRegressor])
@@ -121,7 +121,7 @@ def test_fitted_estimator_holds_the_weights_once_and_no_training_state(minilm, r
 
 
 def test_unpickled_estimator_gives_equal_probabilities_in_a_new_process(fitted_classifier, reviews, tmp_path):
-    probabilities = probabilities_in_a_fresh_process(fitted_classifier, reviews[0], tmp_path)
+    probabilities = probabilities_in_a_new_process(fitted_classifier, reviews[0], tmp_path)
     np.testing.assert_array_equal(probabilities, fitted_classifier.predict_proba(reviews[0]))
 
 

@@ -1,4 +1,4 @@
-"""Weights of classes and of labels, by position."""
+"""Weights of classes and of labels from `class_weight`."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ LABELS = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]])
 # -- classes ----------------------------------------------------------------------------------------------
 
 
-def test_classes_left_out_weigh_one():
+def test_classes_missing_from_class_weight_get_weight_one():
     assert weights_of_classes(None, CLASSES, Y, np.ones(8)).tolist() == [1, 1, 1]
     assert weights_of_classes({"c": 5}, CLASSES, Y, np.ones(8)).tolist() == [1, 1, 5]
 
 
-def test_balance_is_between_the_classes_that_have_rows():
+def test_balanced_ignores_classes_without_rows():
     more = np.array(["0", *CLASSES])
     weights = weights_of_classes("balanced", more, Y, np.arange(1.0, 9.0))
     assert weights[0] == 1
@@ -27,19 +27,19 @@ def test_balance_is_between_the_classes_that_have_rows():
     assert sums[0] == pytest.approx(sums[1])
 
 
-def test_weights_of_all_classes_and_more_serve_rows_that_lack_some():
+def test_additional_classes_in_a_complete_class_weight_are_ignored():
     weights = {"a": 2.0, "b": 1.0, "c": 3.0, "d": 4.0}
     assert weights_of_classes(weights, CLASSES, Y, np.ones(8)).tolist() == [2, 1, 3]
 
 
-def test_a_weight_of_no_class_is_refused():
+def test_unknown_class_in_class_weight_raises():
     message = "class_weight names ['d'], which are not among the classes ['a', 'b', 'c']. Classes left out weigh 1."
     with pytest.raises(ValueError, match=exactly(message)):
         weights_of_classes({"a": 2.0, "d": 3.0}, CLASSES, Y, np.ones(8))
 
 
 @pytest.mark.parametrize("class_weight", [{"a": -1.0}, {"b": np.inf}, {"a": 0, "b": 0, "c": 0}], ids=str)
-def test_weights_without_sense_are_refused(class_weight):
+def test_negative_infinite_and_all_zero_class_weights_raise(class_weight):
     message = (
         f"Got class_weight={class_weight!r}, expected finite non-negative weights that are not all zero. Pass "
         "'balanced' or None for a usual choice."
@@ -51,20 +51,20 @@ def test_weights_without_sense_are_refused(class_weight):
 # -- labels -----------------------------------------------------------------------------------------------
 
 
-def test_balanced_labels_weigh_as_much_with_as_without():
+def test_balanced_gives_rows_with_and_without_a_label_equal_weight():
     rows = np.array([1.0, 3.0, 2.0, 2.0])
     weights = weights_of_labels("balanced", LABELS, rows)
     for j in (0, 1):
         assert rows @ LABELS[:, j] * weights[j] == pytest.approx(rows @ (1 - LABELS[:, j]))
-    assert weights[2:].tolist() == [1.0, 1.0]  # none has it, all have it: nothing to even out
+    assert weights[2:].tolist() == [1.0, 1.0]  # no row has the one, all rows have the other: nothing to balance
 
 
-def test_a_dict_weighs_labels_by_position_and_leaves_the_others():
+def test_dict_sets_label_weights_by_position_and_leaves_the_others():
     assert weights_of_labels({3: 2.5, 0: 0.5}, LABELS, np.ones(4)).tolist() == [0.5, 1.0, 1.0, 2.5]
 
 
 @pytest.mark.parametrize("unknown", [4, "a"])
-def test_a_weight_of_no_label_is_refused(unknown):
+def test_unknown_label_in_class_weight_raises(unknown):
     message = (
         f"class_weight names {[unknown]}, which are none of the 4 labels. Expected all by name, as the columns of a "
         "DataFrame y have it, or all by position from 0 to 3. Labels left out weigh 1."
@@ -74,7 +74,7 @@ def test_a_weight_of_no_label_is_refused(unknown):
 
 
 @pytest.mark.parametrize("class_weight", [{0: -1.0}, {1: np.inf}], ids=str)
-def test_weights_of_labels_below_zero_or_infinite_are_refused(class_weight):
+def test_negative_and_infinite_label_weights_raise(class_weight):
     message = f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the 4 labels."
     with pytest.raises(ValueError, match=exactly(message)):
         weights_of_labels(class_weight, LABELS, np.ones(4))

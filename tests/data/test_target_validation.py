@@ -1,4 +1,4 @@
-"""y decides: which containers and values are targets, and of which kind."""
+"""Which containers and values of y are valid, and of which type."""
 
 import enum
 import re
@@ -10,9 +10,8 @@ import pytest
 from scipy import sparse
 
 from sklearn_bert._data.target_validation import check_classification_y, check_regression_y
-from tests.helpers import MATRIX, cases, exactly, fit
-
-# --- what is refused ---------------------------------------------------------------------------
+from tests.data.example_targets import MATRIX, fit_target
+from tests.helpers import cases, exactly
 
 NUMBER_HINT = "A classifier expects discrete classes; for numbers use BertRegressor."
 SOFT_HINT = "A classifier takes no soft labels; for numbers use BertRegressor, for classes take the argmax."
@@ -24,7 +23,7 @@ OBJECT_HINT = (
     "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Encode sets or lists of labels "
     "with sklearn.preprocessing.MultiLabelBinarizer; convert objects with y.astype(int) or y.astype(str)."
 )
-NO_CLASSES = {
+NOT_CLASSES = {
     "fractional floats": ([0.5, 1.5], "continuous", "float64, shape (2,)", NUMBER_HINT),
     "soft labels": ([[0.2, 0.8], [0.6, 0.4]], "continuous-multioutput", "float64, shape (2, 2)", SOFT_HINT),
     "2-D of many values": ([[1, 2], [3, 4]], "multiclass-multioutput", "int64, shape (2, 2)", MATRIX_HINT),
@@ -37,20 +36,20 @@ NO_CLASSES = {
 }
 
 
-@pytest.mark.parametrize(("y", "kind", "came", "hint"), **cases(NO_CLASSES))
-def test_no_classes_are_refused_with_a_cure(y, kind, came, hint):
-    with pytest.raises(ValueError, match=exactly(f"Unknown label type: {kind}, from a y of dtype {came}. {hint}")):
+@pytest.mark.parametrize(("y", "kind", "got", "hint"), **cases(NOT_CLASSES))
+def test_check_classification_y_raises_for_a_y_without_classes_and_names_the_remedy(y, kind, got, hint):
+    with pytest.raises(ValueError, match=exactly(f"Unknown label type: {kind}, from a y of dtype {got}. {hint}")):
         check_classification_y(y)
 
 
 @pytest.mark.parametrize("pair", [(-1, 1), (0, 2), (1, 2)], ids=str)
-def test_a_matrix_of_two_other_values_is_refused(pair):
+def test_check_classification_y_raises_for_a_matrix_of_two_values_other_than_0_and_1(pair):
     message = f"Unknown label type: multiclass-multioutput, from a y of dtype int64, shape (2, 2). {MATRIX_HINT}"
     with pytest.raises(ValueError, match=exactly(message)):
-        fit(check_classification_y, [pair, pair[::-1]])
+        fit_target(check_classification_y, [pair, pair[::-1]])
 
 
-NO_NUMBERS = {
+NOT_NUMBERS = {
     "list of numeric str": (["1", "2"], "<U1"),
     "object array of numeric str": (np.array(["1", "2"], dtype=object), "object"),
     "pandas str": (pd.Series(["1", "2"]), "object"),
@@ -66,8 +65,8 @@ NO_NUMBERS = {
 }
 
 
-@pytest.mark.parametrize(("y", "dtype"), **cases(NO_NUMBERS))
-def test_no_numbers_are_refused_by_the_regressor(y, dtype):
+@pytest.mark.parametrize(("y", "dtype"), **cases(NOT_NUMBERS))
+def test_check_regression_y_raises_for_a_y_without_numbers(y, dtype):
     message = (
         f"BertRegressor expects numbers in y, got values of dtype {dtype}. "
         "Convert y with y.astype(float), or use BertClassifier if these are classes."
@@ -102,7 +101,7 @@ MISSING = {
 
 @both_checks
 @pytest.mark.parametrize("y", **cases(MISSING))
-def test_missing_values_are_refused(check, name, y):
+def test_checks_raise_for_missing_values(check, name, y):
     with pytest.raises(ValueError, match=f"^{re.escape('Input y contains NaN.')}"):
         check(y)
 
@@ -110,7 +109,7 @@ def test_missing_values_are_refused(check, name, y):
 SHAPE = "y should be a 1d or 2d array with at least one value, got a {kind} of shape "
 INFINITE = "Input y contains infinity or a value too large for dtype('float64')."
 COMPLEX = "Complex data not supported in y, got an array of dtype complex128."
-NO_TARGETS = {
+NOT_TARGETS = {
     "None": (None, "{name} requires y to be passed, but the target y is None"),
     "infinity": ([0.0, np.inf], INFINITE),
     "minus infinity": ([-np.inf, 1.0], INFINITE),
@@ -127,8 +126,8 @@ NO_TARGETS = {
 
 
 @both_checks
-@pytest.mark.parametrize(("y", "message"), **cases(NO_TARGETS))
-def test_no_targets_are_refused(check, name, y, message):
+@pytest.mark.parametrize(("y", "message"), **cases(NOT_TARGETS))
+def test_checks_raise_for_none_infinite_complex_empty_and_3d_y(check, name, y, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message.format(name=name, kind=type(y).__name__))}"):
         check(y)
 
@@ -145,7 +144,7 @@ def test_no_targets_are_refused(check, name, y, message):
     ],
     ids=["str and NaN", "nested", "float32", "masked", "dates"],
 )
-def test_a_missing_value_is_found_where_numpy_would_hide_it(check, name, y):
+def test_checks_find_missing_values_that_numpy_would_hide(check, name, y):
     with pytest.raises(ValueError, match=re.escape("Input y contains NaN.")):
         check(y)
 
@@ -155,34 +154,34 @@ def test_a_missing_value_is_found_where_numpy_would_hide_it(check, name, y):
     [[1, "a"], np.array(["a", 1], dtype=object), [b"a", b"b"], np.array(["2026-01-01"] * 2, dtype="datetime64[D]")],
     ids=["list", "array", "bytes", "dates"],
 )
-def test_labels_of_mixed_or_other_kinds_are_unknown(y):
+def test_check_classification_y_raises_for_labels_of_mixed_or_unsupported_types(y):
     with pytest.raises(ValueError, match=re.escape("Unknown label type: unknown")):
         check_classification_y(y)
 
 
 @pytest.mark.parametrize("y", [pd.Categorical([1.0, 2.0]), pd.Series([1, 2], dtype="category")], ids=["bare", "Series"])
-def test_categories_of_numbers_are_no_numbers(y):
+def test_check_regression_y_raises_for_categories_of_numbers(y):
     with pytest.raises(ValueError, match=re.escape("expects numbers in y, got values of dtype category.")):
         check_regression_y(y)
 
 
-def test_large_whole_floats_are_classes():
-    assert fit(check_classification_y, [1e20, 1.0, 1e20])[1].classes.tolist() == [1.0, 1e20]
+def test_check_classification_y_accepts_large_whole_floats():
+    assert fit_target(check_classification_y, [1e20, 1.0, 1e20])[1].classes.tolist() == [1.0, 1e20]
 
 
 class Team(str, enum.Enum):  # noqa: UP042 - the str of a StrEnum would be its value
     RED, BLUE = "red", "blue"
 
 
-def test_members_of_an_enum_of_str_are_the_str_that_they_are():
-    """numpy writes their names, cut to the length of the values."""
-    values, target = fit(check_classification_y, [Team.RED, Team.BLUE, "red"])
+def test_check_classification_y_uses_the_values_of_a_str_enum():
+    """numpy would convert the members to their names, cut to the length of the values."""
+    values, target = fit_target(check_classification_y, [Team.RED, Team.BLUE, "red"])
     assert values.tolist() == ["red", "blue", "red"]
     assert target.classes.tolist() == ["blue", "red"]
 
 
 @pytest.mark.parametrize("y", [[10**400, 0], np.array([np.longdouble("1e400"), 0])], ids=["an int", "a long double"])
-def test_numbers_that_float64_cannot_hold_are_refused(y):
+def test_check_regression_y_raises_for_numbers_beyond_float64(y):
     if isinstance(y, np.ndarray) and np.finfo(y.dtype).max <= np.finfo(float).max:
         pytest.skip("long doubles are float64 here")
     message = (

@@ -1,4 +1,4 @@
-"""X is text: every container of the same texts is the same input, and what is none is refused with its rows."""
+"""`check_texts` accepts texts in every container, and its errors name the rows that are not texts."""
 
 import copy
 import operator
@@ -66,17 +66,17 @@ EXPECTED = (
 
 
 @pytest.mark.parametrize("X", **cases(SINGLES))
-def test_every_container_of_texts_gives_the_same_list(X):
+def test_check_texts_returns_the_same_list_for_every_container(X):
     assert check_texts(X) == (TEXTS,)
 
 
 @pytest.mark.parametrize("X", **cases(PAIRS))
-def test_every_container_of_pairs_gives_the_same_two_lists_in_column_order(X):
+def test_check_texts_returns_two_lists_in_column_order_for_every_container_of_pairs(X):
     assert check_texts(X) == (FIRST, SECOND)
 
 
 @pytest.mark.parametrize("X", **cases({f"{name}, single": X for name, X in SINGLES.items()} | PAIRS))
-def test_the_result_holds_plain_str(X):
+def test_check_texts_returns_plain_str(X):
     assert {type(text) for column in check_texts(X) for text in column} == {str}
 
 
@@ -86,7 +86,7 @@ def test_the_result_holds_plain_str(X):
     [(pd.Series(FIRST), (FIRST,)), (pd.DataFrame(ROWS), (FIRST, SECOND))],
     ids=["Series", "DataFrame"],
 )
-def test_the_pandas_index_does_not_matter(X, columns, index):
+def test_check_texts_ignores_the_pandas_index(X, columns, index):
     assert check_texts(X.set_axis(index, axis=0)) == columns
 
 
@@ -102,7 +102,7 @@ def test_the_pandas_index_does_not_matter(X, columns, index):
     ],
     ids=["list", "list of numpy.str_", "list of tuples", "array", "pandas", "polars"],
 )
-def test_the_input_is_not_changed(X, is_same):
+def test_check_texts_does_not_change_its_input(X, is_same):
     before = copy.deepcopy(X)
     for column in check_texts(X):
         column.clear()
@@ -122,7 +122,7 @@ UNICODE = {
 
 @pytest.mark.parametrize("text", **cases(UNICODE))
 @pytest.mark.parametrize("container", [list, pd.Series, pl.Series])
-def test_valid_unicode_passes_through_unchanged(text, container):
+def test_check_texts_keeps_valid_unicode_unchanged(text, container):
     assert check_texts(container([text, "plain"])) == ([text, "plain"],)
 
 
@@ -135,7 +135,7 @@ def test_valid_unicode_passes_through_unchanged(text, container):
     ],
     ids=["str", "numpy.str_", "bytes"],
 )
-def test_a_single_text_is_no_collection(X, kind):
+def test_check_texts_raises_for_a_single_text(X, kind):
     message = f"X is one {kind}, not a collection of texts. {EXPECTED} Wrap it in a list: [X]."
     with pytest.raises(ValueError, match=exactly(message)):
         check_texts(X)
@@ -146,7 +146,7 @@ def test_a_single_text_is_no_collection(X, kind):
     [{"a": "b"}, {}, {"a"}, frozenset("a"), iter("ab"), None, 3, np.float64(3.5), np.array("Good soup.")],
     ids=lambda X: type(X).__name__,
 )
-def test_what_has_no_order_or_no_rows_is_no_sequence(X):
+def test_check_texts_raises_for_objects_that_are_not_sequences(X):
     message = (
         f"X is of type {type(X).__name__}, not a sequence of texts. {EXPECTED} "
         "Collect the texts first, for example with list(X)."
@@ -170,7 +170,7 @@ NO_ROWS = {
 
 
 @pytest.mark.parametrize("X", **cases(NO_ROWS))
-def test_no_rows_are_refused(X):
+def test_check_texts_raises_for_zero_rows(X):
     message = (
         f"Found array with 0 sample(s) while a minimum of 1 is required: X holds no texts. {EXPECTED} "
         "Check how they were selected."
@@ -191,7 +191,7 @@ WRONG_WIDTH = {
 
 
 @pytest.mark.parametrize(("X", "n_columns"), **cases(WRONG_WIDTH))
-def test_only_one_or_two_columns_are_text(X, n_columns):
+def test_check_texts_raises_for_zero_or_more_than_two_columns(X, n_columns):
     message = (
         f"X has {n_columns} columns. {EXPECTED} Select the text columns first, for example X[['question', 'answer']], "
         "or pick one inside a ColumnTransformer."
@@ -201,7 +201,7 @@ def test_only_one_or_two_columns_are_text(X, n_columns):
 
 
 @pytest.mark.parametrize("n_dimensions", [3, 4])
-def test_an_array_of_more_dimensions_is_refused(n_dimensions):
+def test_check_texts_raises_for_an_array_of_more_than_two_dimensions(n_dimensions):
     message = f"X has {n_dimensions} dimensions. {EXPECTED} Reshape it to one row per text or pair."
     with pytest.raises(ValueError, match=exactly(message)):
         check_texts(np.full((1,) * n_dimensions, "a"))
@@ -234,7 +234,7 @@ MISSING = {
 
 
 @pytest.mark.parametrize("X", **cases(MISSING))
-def test_missing_texts_are_refused_with_their_positions(X):
+def test_check_texts_raises_for_missing_texts_and_lists_their_rows(X):
     with pytest.raises(ValueError, match=missing_at("rows 1, 3")):
         check_texts(X)
 
@@ -244,7 +244,7 @@ def test_missing_texts_are_refused_with_their_positions(X):
     [(1, "row 0"), (5, "rows 0, 1, 2, 3, 4"), (6, "rows 0, 1, 2, 3, 4, ... (6 in all)")],
     ids=["one", "five", "six"],
 )
-def test_more_than_five_bad_rows_are_abbreviated_with_their_count(n_missing, rows):
+def test_check_texts_abbreviates_a_list_of_more_than_five_rows(n_missing, rows):
     with pytest.raises(ValueError, match=missing_at(rows)):
         check_texts([*[None] * n_missing, "text"])
 
@@ -252,7 +252,7 @@ def test_more_than_five_bad_rows_are_abbreviated_with_their_count(n_missing, row
 CONVERT = "Convert them, for example with str(value), if the digits or names are the text."
 DECODE = "Decode them, for example with text.decode('utf-8')."
 JOIN = "Join the tokens to one str, or pass sentence pairs as (first, second) tuples."
-NO_TEXTS = {
+NOT_TEXTS = {
     "numbers": ([1, 2], "int", "rows 0, 1", CONVERT),
     "one number": (["a", 2.5, "b"], "float", "row 1", CONVERT),
     "bool": ([True], "bool", "row 0", CONVERT),
@@ -266,9 +266,9 @@ NO_TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("X", "kind", "rows", "cure"), **cases(NO_TEXTS))
-def test_other_values_are_refused_with_kind_and_rows_and_cure(X, kind, rows, cure):
-    message = f"X holds values of type {kind} at {rows}. Expected a str in every row. {cure}"
+@pytest.mark.parametrize(("X", "kind", "rows", "remedy"), **cases(NOT_TEXTS))
+def test_check_texts_raises_for_other_types_and_names_type_rows_and_remedy(X, kind, rows, remedy):
+    message = f"X holds values of type {kind} at {rows}. Expected a str in every row. {remedy}"
     with pytest.raises(ValueError, match=exactly(message)):
         check_texts(X)
 
@@ -283,7 +283,7 @@ def test_other_values_are_refused_with_kind_and_rows_and_cure(X, kind, rows, cur
     ],
     ids=["pair first", "1-tuple first", "1-tuple before others", "str first"],
 )
-def test_single_texts_and_pairs_do_not_mix(X, message):
+def test_check_texts_raises_for_a_mixture_of_texts_and_pairs(X, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         check_texts(X)
 
@@ -298,7 +298,7 @@ def test_single_texts_and_pairs_do_not_mix(X, message):
     ],
     ids=["one", "halves in two rows", "second of a pair", "many"],
 )
-def test_a_lone_surrogate_is_refused_with_its_row(X, rows):
+def test_check_texts_raises_for_lone_surrogates_and_lists_their_rows(X, rows):
     message = (
         f"X holds a lone surrogate, which cannot be encoded as UTF-8, at {rows}. Expected valid Unicode. "
         "Read the source with its right encoding, or clean with text.encode('utf-8', 'replace').decode()."

@@ -34,7 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_bert import BertClassifier, BertRegressor
-from tests.helpers import probabilities_in_a_fresh_process
+from tests.helpers import probabilities_in_a_new_process
 
 QUICK = {"max_epochs": 14, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
 
@@ -60,13 +60,13 @@ def column(texts):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_grid_search_finds_the_rate_that_learns(classifier, reviews, n_jobs):
+def test_grid_search_finds_the_learning_rate_that_learns(classifier, reviews, n_jobs):
     search = GridSearchCV(classifier, {"learning_rate": [1e-6, 1e-2]}, cv=2, n_jobs=n_jobs).fit(*reviews)
     assert search.best_params_ == {"learning_rate": 1e-2}
     assert search.score(*reviews) > 0.9
 
 
-def test_two_processes_find_what_one_finds(classifier, reviews):
+def test_grid_search_in_two_processes_equals_grid_search_in_one(classifier, reviews):
     grid = {"learning_rate": [1e-3, 1e-2]}
     scores = [
         GridSearchCV(classifier, grid, cv=2, n_jobs=n).fit(*reviews).cv_results_["mean_test_score"] for n in (1, 2)
@@ -74,20 +74,20 @@ def test_two_processes_find_what_one_finds(classifier, reviews):
     np.testing.assert_array_equal(*scores)
 
 
-def test_randomized_search(classifier, reviews):
+def test_randomized_search_finds_the_learning_rate_that_learns(classifier, reviews):
     rates = {"learning_rate": [1e-6, 1e-2]}
     search = RandomizedSearchCV(classifier, rates, n_iter=2, cv=2, random_state=0).fit(*reviews)
     assert search.best_params_ == {"learning_rate": 1e-2}
 
 
-def test_halving_grid_search(classifier, reviews):
+def test_halving_grid_search_finds_the_learning_rate_that_learns(classifier, reviews):
     search = HalvingGridSearchCV(
         classifier, {"learning_rate": [1e-6, 1e-2]}, cv=2, min_resources=24, random_state=0
     ).fit(*reviews)
     assert search.best_params_ == {"learning_rate": 1e-2}
 
 
-def test_cross_validation_in_every_form(classifier, reviews):
+def test_cross_validation_functions_accept_texts(classifier, reviews):
     texts, y = reviews
     assert cross_val_score(classifier, texts, y, cv=3).mean() > 0.9
     assert cross_val_predict(classifier, texts, y, cv=3, method="predict_proba").shape == (48, 2)
@@ -107,7 +107,7 @@ def one_sided(labels):
     return weights
 
 
-def test_pipeline_reaches_the_parameters_and_passes_weights(classifier, reviews):
+def test_pipeline_sets_parameters_and_passes_sample_weight(classifier, reviews):
     pipeline = make_pipeline(FunctionTransformer(lambda texts: [text.upper() for text in texts]), classifier)
     pipeline.set_params(bertclassifier__max_epochs=9)
     pipeline.fit(*reviews, bertclassifier__sample_weight=one_sided(reviews[1]))
@@ -116,14 +116,14 @@ def test_pipeline_reaches_the_parameters_and_passes_weights(classifier, reviews)
     assert pipeline.fit(*reviews).score(*reviews) > 0.9
 
 
-def test_column_transformer_picks_the_text_column(classifier, reviews):
+def test_column_transformer_selects_the_text_column(classifier, reviews):
     texts, y = reviews
     frame = pd.DataFrame({"price": np.arange(48), "review": texts})
     pick = make_column_transformer(("passthrough", ["review"]))
     assert make_pipeline(pick, classifier).fit(frame, y).score(frame, y) > 0.9
 
 
-def test_column_transformer_beside_tfidf(classifier, reviews):
+def test_stacking_combines_the_text_column_with_tfidf_and_numbers(classifier, reviews):
     texts, y = reviews
     frame = pd.DataFrame({"review": texts, "price": np.arange(48.0)})
     features = ColumnTransformer([("words", TfidfVectorizer(), "review"), ("price", "passthrough", ["price"])])
@@ -134,62 +134,62 @@ def test_column_transformer_beside_tfidf(classifier, reviews):
     assert stack.fit(frame, y).score(frame, y) > 0.9
 
 
-def test_stacking_with_tfidf(classifier, reviews):
+def test_stacking_classifier_combines_bert_and_tfidf(classifier, reviews):
     tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression())
     assert StackingClassifier([("bert", classifier), ("tfidf", tfidf)], cv=2).fit(*reviews).score(*reviews) > 0.9
 
 
-def test_stacking_of_regressors(regressor, stars):
+def test_stacking_regressor_learns_with_bert(regressor, stars):
     assert StackingRegressor([("bert", regressor)], cv=2).fit(*stars).score(*stars) > 0.9
 
 
 @pytest.mark.parametrize("voting", ["hard", "soft"])
-def test_voting(classifier, reviews, voting):
+def test_voting_classifier_combines_bert_and_tfidf(classifier, reviews, voting):
     tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression())
     vote = VotingClassifier([("bert", classifier), ("tfidf", tfidf)], voting=voting).fit(*reviews)
     assert vote.score(*reviews) > 0.9
 
 
 @pytest.mark.parametrize("method", ["sigmoid", "temperature"])
-def test_calibration(classifier, reviews, method):
+def test_calibrated_classifier_learns_and_its_probabilities_sum_to_one(classifier, reviews, method):
     classifier.set_params(max_epochs=15)
     calibrated = CalibratedClassifierCV(classifier, method=method, cv=2).fit(*reviews)
     np.testing.assert_allclose(calibrated.predict_proba(reviews[0]).sum(axis=1), 1)
     assert calibrated.score(*reviews) > 0.9
 
 
-def test_one_vs_rest(classifier, reviews):
+def test_one_vs_rest_classifier_learns(classifier, reviews):
     y = [f"{label}{'!' if '!' in text else ''}" for text, label in zip(*reviews, strict=True)]
     assert OneVsRestClassifier(classifier.set_params(max_epochs=20)).fit(reviews[0], y).score(reviews[0], y) > 0.9
 
 
-def test_tuned_and_fixed_thresholds(classifier, reviews):
+def test_threshold_classifiers_of_scikit_learn_accept_the_classifier(classifier, reviews):
     texts, y = reviews[0], np.array([label == "good" for label in reviews[1]])
     assert TunedThresholdClassifierCV(classifier, cv=2, scoring="f1").fit(texts, y).score(texts, y) > 0.9
     fixed = FixedThresholdClassifier(classifier, threshold=1.0, response_method="predict_proba").fit(texts, y)
     assert not fixed.predict(texts).any()
 
 
-def test_multi_output_of_both_kinds(classifier, regressor, reviews, stars):
+def test_multi_output_meta_estimators_predict_two_columns(classifier, regressor, reviews, stars):
     texts, y = reviews[0], np.column_stack([reviews[1], ["!" in text for text in reviews[0]]])
     assert MultiOutputClassifier(classifier).fit(texts, y).predict(texts).shape == (48, 2)
     assert MultiOutputRegressor(regressor).fit(texts, np.column_stack([stars[1]] * 2)).predict(texts).shape == (48, 2)
 
 
-def test_transformed_target(regressor, stars):
+def test_transformed_target_regressor_learns(regressor, stars):
     model = TransformedTargetRegressor(regressor, func=np.log, inverse_func=np.exp).fit(*stars)
     assert model.score(*stars) > 0.9
 
 
 @pytest.mark.parametrize("make_column", [column, lambda texts: pd.DataFrame({"text": texts})], ids=["array", "frame"])
-def test_bagging_and_boosting_take_one_column(classifier, reviews, make_column):
+def test_bagging_and_boosting_accept_one_text_column(classifier, reviews, make_column):
     X, y = make_column(reviews[0]), reviews[1]
     classifier.set_params(max_epochs=20)
     assert BaggingClassifier(classifier, n_estimators=2, random_state=0).fit(X, y).score(X, y) > 0.9
     assert AdaBoostClassifier(classifier, n_estimators=2, random_state=0).fit(X, y).score(X, y) > 0.9
 
 
-def test_metadata_routing_brings_the_weights_through_a_search(classifier, reviews):
+def test_metadata_routing_passes_sample_weight_through_a_search(classifier, reviews):
     with sklearn.config_context(enable_metadata_routing=True):
         routed = classifier.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
         folds = [(np.arange(48), np.arange(48))]
@@ -198,13 +198,13 @@ def test_metadata_routing_brings_the_weights_through_a_search(classifier, review
     assert (search.predict(reviews[0]) == "good").all()
 
 
-def test_a_pandas_output_setting_changes_nothing(classifier, reviews):
+def test_transform_output_pandas_does_not_change_predict(classifier, reviews):
     with sklearn.config_context(transform_output="pandas"):
         assert isinstance(classifier.fit(*reviews).predict(reviews[0]), np.ndarray)
 
 
 @pytest.mark.slow
-def test_search_pickle_and_a_fresh_process_agree_on_two_thousand_rows(classifier, reviews, tmp_path):
+def test_search_pickled_into_a_new_process_gives_equal_probabilities_for_2000_rows(classifier, reviews, tmp_path):
     """Search with two processes, pickle, predict in a fresh process: the same probabilities."""
     rng = np.random.default_rng(0)
     picked = rng.integers(0, 48, 2000)
@@ -212,7 +212,7 @@ def test_search_pickle_and_a_fresh_process_agree_on_two_thousand_rows(classifier
     y = [reviews[1][i] for i in picked]
     search = GridSearchCV(classifier.set_params(max_epochs=1), {"learning_rate": [1e-3, 1e-2]}, cv=2, n_jobs=2)
     search.fit(texts, y)
-    probabilities = probabilities_in_a_fresh_process(search, texts, tmp_path)
+    probabilities = probabilities_in_a_new_process(search, texts, tmp_path)
     assert torch.get_num_threads() == 1
     np.testing.assert_array_equal(probabilities, search.predict_proba(texts))
     assert search.score(texts, y) > 0.95
