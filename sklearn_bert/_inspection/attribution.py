@@ -1,14 +1,15 @@
-"""Why a text got its score: integrated gradients on the embeddings, summed over the pieces of a word.
+"""Explain predictions: integrated gradients on the embeddings, summed over the subwords of each word.
 
-The score is compared with that of the same text without its words, each token that is not special
-replaced by padding. Integrated gradients (by Captum) follow the score along the straight line
-between the two; what each word adds along the way is its attribution, and they sum to the
-difference. Computed in the precision of the weights, float32 or better, without autocast.
+The baseline is the same text without its words: each token that is not special is replaced by padding. Captum
+integrates the gradient of the score along the straight line from the baseline to the text. The attributions of
+all words sum to the difference of the two scores. They are computed in the precision of the weights (float32 or
+float64), without autocast.
 """
 
 from collections.abc import Hashable
 from dataclasses import dataclass
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,36 +18,37 @@ from torch import nn
 from .._encoding.batching import pad_collate
 from .._runtime.optional_dependencies import import_extra
 
-_TOKENS_AT_A_TIME = 4096  # padded tokens in a pass forward and back, so that memory does not grow with n_steps
+_TOKENS_AT_A_TIME = 4096  # padded tokens in one forward and backward pass: memory must not grow with n_steps
 
 
 @dataclass(frozen=True, eq=False)
 class TokenAttribution:
-    """What each word of a text or pair adds to the score of a class, label or output.
+    """The attribution of each word of a text or pair to the score of a class, label or output.
 
     Attributes
     ----------
     texts : tuple of one or two str
-        The text, or the texts of the pair.
+        The text, or the two texts of the pair.
     output_kind : {"class", "label", "output"}
         What `target` is.
     target : object
-        The class, label or output explained, as `classes_` or `label_names_` have it; of a regressor
-        the position of the output.
+        The explained class, label or output: a value of `classes_` or `label_names_`, or for a
+        regressor the position of the output.
     words : tuple of n_words str
-        The words as they are written, in the order of the texts. Special tokens are none of them.
+        The words as written, in the order of the texts, without special tokens.
     attributions : ndarray of shape (n_words,), float64
-        What each word adds to the score: above 0 it speaks for the target, below 0 against it.
+        What each word adds to the score: positive values speak for the target, negative values
+        against it.
     places : ndarray of shape (n_words, 3), int64
-        Of each word its text (0 or 1), and the characters where it begins and ends.
+        For each word, the text it is in (0 or 1), and the characters where it begins and ends.
     score : float
-        The logit of the class or label (of two classes: its margin over the other), or the output
-        in y's units.
+        The logit of the class or label (with two classes: the margin over the other class), or the
+        output in y's units.
     baseline_score : float
-        The score without the words: special tokens around padding.
+        The score of the baseline: the text with its words replaced by padding.
     convergence_delta : float
         Sum of the attributions minus ``score - baseline_score``: the error of the numerical
-        integration. More steps make it smaller.
+        integration. A larger `n_steps` reduces it.
     """
 
     texts: tuple
@@ -61,28 +63,36 @@ class TokenAttribution:
 
 
 class ExplainMixin:
-    """The method `explain` of an estimator that has a fitted module, a target and a way to read texts."""
+    """Adds `explain` to an estimator with a fitted `module_`, a target and a text encoder."""
 
     def explain(self, X, target=None, *, n_steps=64) -> list:
-        """What each word adds to a prediction; needs the extra ``explain``.
+        """Explain predictions by the attribution of each word; needs the extra ``explain``.
 
-        Integrated gradients [1]_ of the score of a class, label or output. The words' attributions sum
-        to the score minus that of the same text without its words, up to the reported error. A row
-        costs `n_steps` passes forward and back.
+        Attributions are integrated gradients [1]_ of the score of a class, label or output. They sum to
+        the score of the text minus the score of the same text without its words, up to the reported
+        error. Each row costs `n_steps` forward and backward passes.
 
         Parameters
         ----------
         X : list, tuple, array, Series or DataFrame of n_samples texts
             In any form that `fit` takes, with the same number of text columns.
         target : object, default=None
-            What to explain, the same for all rows: a class, a label (by its name, if y was a DataFrame) or
-            the position of an output. None is the most probable class or label of each row, or the only output.
+            What to explain, the same in all rows: a class, a label (by name if y was a DataFrame), or the
+            position of an output. None is the most probable class or label of each row, or the only output.
         n_steps : int, default=64
-            Steps of the numerical integration.
+            Number of steps of the numerical integration.
 
         Returns
         -------
         attributions : list of n_samples TokenAttribution
+
+        Raises
+        ------
+        ValueError
+            If `target` is unknown, or None with several outputs; if `n_steps` is not a positive int; or
+            if the tokenizer does not report which characters a token stands for.
+        ImportError
+            If Captum is not installed.
 
         References
         ----------
@@ -95,29 +105,72 @@ class ExplainMixin:
         >>> texts = ["It broke.", "Works well.", "Broken again.", "Very good."] * 8
         >>> y = ["bad", "good", "bad", "good"] * 8
         >>> clf = BertClassifier(get_model_path(), max_epochs=2, random_state=0).fit(texts, y)
-        >>> [reason] = clf.explain(["It is broken."])
-        >>> reason.target, reason.words[reason.attributions.argmax()]
+        >>> [explanation] = clf.explain(["It is broken."])
+        >>> explanation.target, explanation.words[explanation.attributions.argmax()]
         ('bad', 'broken')
         """
         logits = self._logits(X)
         names = getattr(self, "label_names_", getattr(self._target, "classes", range(self._target.num_labels)))
         columns = self._check_X(X, reset=False)
-        chosen = choose(self._target, names, target, logits)
-        return attribute(self.module_, self._text_encoder, columns, chosen, n_steps)
+        scores = select_scores(self._target, names, target, logits)
+        return attribute_to_words(self.module_, self._text_encoder, columns, scores, n_steps)
 
 
-def attribute(module, text_encoder, columns, chosen, n_steps):
-    """The attributions of each row.
+class ExplainedScore(NamedTuple):
+    """The score that is explained in one row: ``logits @ weights + offset``.
+
+    Attributes
+    ----------
+    output_kind : {"class", "label", "output"}
+    target : object
+        The class, label or position of the output.
+    weights : ndarray of shape (num_labels,)
+    offset : float
+    """
+
+    output_kind: str
+    target: object
+    weights: np.ndarray
+    offset: float
+
+
+def select_scores(target, names, requested, logits):
+    """Choose the score to explain in each row: the requested one, or the most likely one of the row.
+
+    Parameters
+    ----------
+    target : Target
+    names : array-like of num_labels objects
+        The classes, labels or positions of outputs.
+    requested : object
+        One of `names`, or None.
+    logits : ndarray of shape (n, num_labels)
+
+    Returns
+    -------
+    scores : list of n ExplainedScore
+    """
+    names = np.asarray(names).tolist()
+    if requested is None:
+        positions = target.most_likely(logits)
+    elif isinstance(requested, Hashable) and requested in names:
+        positions = [names.index(requested)] * len(logits)
+    else:
+        raise ValueError(f"Got target={requested!r}, expected None or one of {names}. Pass what is to be explained.")
+    return [ExplainedScore(target.output_kind, names[k], *target.score_direction(k)) for k in positions]
+
+
+def attribute_to_words(module, text_encoder, columns, scores, n_steps):
+    """Compute the attributions of n texts or pairs.
 
     Parameters
     ----------
     module : BertModule
-    reader : TextEncoder
+    text_encoder : TextEncoder
     columns : tuple of one or two lists of n str
-    chosen : list of n tuples (kind, name, weights, offset)
-        What is explained of each row, and its score: ``logits @ weights + offset``.
+    scores : list of n ExplainedScore
     n_steps : int
-        Points on the line between the text and the text without words.
+        Number of points on the line from the baseline to the text.
 
     Returns
     -------
@@ -129,69 +182,44 @@ def attribute(module, text_encoder, columns, chosen, n_steps):
     dataset, places = text_encoder.encode(columns), text_encoder.places(columns)
     pad = text_encoder.tokenizer.pad_token_id
     attributions = []
-    for i, (kind, name, weights, offset) in enumerate(chosen):
-        spans, values, scores = [], [], []
+    for i, explained in enumerate(scores):
+        token_places, token_values, window_scores = [], [], []
         windows = dataset.rows_of(i)
-        for row in windows:  # a text in windows has the mean of their scores
-            of_row = [places[row + k * len(dataset)] for k in range(dataset.n_texts)]
+        for row in windows:  # the score of a text in windows is the mean over them
+            row_places = places[row * dataset.n_texts : (row + 1) * dataset.n_texts]
             inputs, _ = pad_collate([dataset[row]], pad)
-            in_text = np.stack([_is_word(rows, inputs["input_ids"].shape[1]) for rows in of_row])
-            by_token, of_window = integrate(inputs, in_text, pad, weights)
-            spans.append(_places_in_pair(of_row))
-            values.append(by_token[in_text] / len(windows))  # of the words' tokens, one text after the other
-            scores.append(of_window)
-        spans, values = _merge_pieces(np.concatenate(spans), np.concatenate(values))
-        score, baseline_score = np.mean(scores, axis=0)
+            is_word = np.stack([_is_word(of_text, inputs["input_ids"].shape[1]) for of_text in row_places])
+            values, score_and_baseline = integrate(inputs, is_word, pad, explained.weights)
+            token_places.append(_word_token_places(row_places))
+            token_values.append(values[is_word] / len(windows))  # in the order of the places: text by text
+            window_scores.append(score_and_baseline)
+        word_places, values = _sum_over_words(np.concatenate(token_places), np.concatenate(token_values))
+        score, baseline_score = np.mean(window_scores, axis=0)
         texts = tuple(column[i] for column in columns)
         attributions.append(
             TokenAttribution(
                 texts=texts,
-                output_kind=kind,
-                target=name,
-                words=tuple(texts[text][start:end] for text, start, end in spans),
+                output_kind=explained.output_kind,
+                target=explained.target,
+                words=tuple(texts[k][begin:end] for k, begin, end in word_places),
                 attributions=values,
-                places=spans,
-                score=float(score + offset),
-                baseline_score=float(baseline_score + offset),
+                places=word_places,
+                score=float(score + explained.offset),
+                baseline_score=float(baseline_score + explained.offset),
                 convergence_delta=float(values.sum() - (score - baseline_score)),
             )
         )
     return attributions
 
 
-def choose(target, names, wanted, logits):
-    """What is explained of each row: the one that `wanted` names, or the foremost of the row if it is None.
-
-    Parameters
-    ----------
-    target : SingleLabelTarget, MultiLabelTarget or RegressionTarget
-    names : array-like of num_labels objects
-        The classes, labels or outputs.
-    wanted : object
-        One of `names`, or None.
-    logits : ndarray of shape (n, num_labels)
-
-    Returns
-    -------
-    chosen : list of n tuples (kind, name, weights, offset)
-        ``logits @ weights + offset`` is the score.
-    """
-    names = np.asarray(names).tolist()
-    if wanted is None:
-        return [(target.output_kind, names[k], *target.score_direction(k)) for k in target.most_likely(logits)]
-    if not isinstance(wanted, Hashable) or wanted not in names:
-        raise ValueError(f"Got target={wanted!r}, expected None or one of {names}. Pass what is to be explained.")
-    k = names.index(wanted)
-    return [(target.output_kind, names[k], *target.score_direction(k))] * len(logits)
-
-
 class _Scorer(nn.Module):
-    """Token ids of texts or pairs, (B, n_texts, T), to the scores that are explained, (B,)."""
+    """Token ids (B, n_texts, T) to the explained scores (B,), without their offset."""
 
     def __init__(self, module):
         super().__init__()
         self.module = module
-        # A layer of its own round the embeddings: what Captum does to it, other threads' predictions do not see.
+        # Captum adds hooks to a layer. This wrapper is not part of `module`, so predictions in other threads
+        # do not run them.
         self.embeddings = nn.Sequential(module.bert.get_input_embeddings())
 
     def forward(self, input_ids, attention_mask, token_type_ids, weights):
@@ -202,21 +230,29 @@ class _Scorer(nn.Module):
 
 
 def _integrated_gradients(module, n_steps):
-    """A function of one row: its integrated gradients, and the scores of the text and of the baseline."""
+    """Build the function that explains one row.
+
+    Returns
+    -------
+    integrate : callable
+        ``integrate(inputs, is_word, pad_token_id, weights)`` takes the tensors of one row from `pad_collate`, a
+        mask of the words' tokens (n_texts, T) and the weights of the score (num_labels,). It returns the
+        attributions of the tokens, (n_texts, T) float64, and a list of the score and the baseline score.
+    """
     captum_attr = import_extra("captum.attr", "explain", "explain")
     module.eval()
     scorer = _Scorer(module)
     method = captum_attr.LayerIntegratedGradients(scorer, scorer.embeddings)
-    like = module.classifier.weight
+    device, dtype = module.classifier.weight.device, module.classifier.weight.dtype
 
-    def integrate(inputs, in_text, pad_token_id, weights):
-        # As (1, n_texts, T): to Captum a pair is one row, whether the encoder reads it as one text or as two.
+    def integrate(inputs, is_word, pad_token_id, weights):
+        # (1, n_texts, T): for Captum a pair is one row, for a bi-encoder as for a cross-encoder.
         ids, mask, types = (
-            inputs[name].unsqueeze(0).to(like.device) for name in ("input_ids", "attention_mask", "token_type_ids")
+            inputs[name].unsqueeze(0).to(device) for name in ("input_ids", "attention_mask", "token_type_ids")
         )
-        baseline = torch.where(torch.from_numpy(in_text).to(like.device), pad_token_id, ids)
-        fixed = mask, types, torch.as_tensor(weights, dtype=like.dtype, device=like.device).unsqueeze(0)
-        with torch.inference_mode(False):  # Captum itself turns gradients on
+        baseline = torch.where(torch.from_numpy(is_word).to(device), pad_token_id, ids)
+        fixed = mask, types, torch.as_tensor(weights, dtype=dtype, device=device).unsqueeze(0)
+        with torch.inference_mode(False):  # Captum turns gradients on, but does not leave inference mode
             by_dimension = method.attribute(
                 ids,
                 baseline,
@@ -232,21 +268,37 @@ def _integrated_gradients(module, n_steps):
 
 
 def _is_word(places, width):
-    """Which of `width` tokens belong to a word: neither special tokens nor padding, (width,)."""
+    """Mask of the tokens that belong to a word, not special and not padding: (T, 4) places to (width,) bool."""
     return np.pad(places[:, 0] >= 0, (0, width - len(places)))
 
 
-def _places_in_pair(places):
-    """The places of words' tokens, of one text read after the other, (n, 4)."""
-    shift = [[k, 0, 0, 0] for k in range(len(places))]
-    return np.concatenate([rows[rows[:, 0] >= 0] + by for rows, by in zip(places, shift, strict=True)])
+def _word_token_places(row_places):
+    """Places of the tokens of words, text by text: one or two arrays (T, 4) to (n_tokens, 4).
+
+    A bi-encoder encodes each text by itself, so each has text number 0; the second one of a pair becomes 1.
+    """
+    shifted = [of_text[of_text[:, 0] >= 0] + [k, 0, 0, 0] for k, of_text in enumerate(row_places)]
+    return np.concatenate(shifted)
 
 
-def _merge_pieces(places, values):
-    """Places (text, begin, end) of words, in their order, and the sum of the values of their pieces."""
+def _sum_over_words(places, values):
+    """Sum the values of all tokens of a word.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_tokens, 4)
+        Text, word, begin and end of each token.
+    values : ndarray of shape (n_tokens,)
+
+    Returns
+    -------
+    places : ndarray of shape (n_words, 3)
+        Text, begin and end of each word, in the order of the texts.
+    values : ndarray of shape (n_words,)
+    """
     if len(places) == 0:
         return np.empty((0, 3), dtype=np.int64), np.empty(0)
-    order = np.lexsort(places.T[2::-1])  # windows share words
+    order = np.lexsort(places.T[2::-1])  # overlapping windows contain the same words
     places, values = places[order], values[order]
     starts = np.flatnonzero(np.append(True, (np.diff(places[:, :2], axis=0) != 0).any(axis=1)))
     begin, end = np.minimum.reduceat(places[:, 2], starts), np.maximum.reduceat(places[:, 3], starts)
