@@ -70,7 +70,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_", "__repr__"),
-    "ignore_repr_types": r"matplotlib|sklearn_bert\._curve_display",
+    "ignore_repr_types": r"matplotlib|sklearn_bert\._inspection\.training_curve_display",
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,  # that page would load scripts from another server

@@ -2,15 +2,15 @@
 Quickstart: who must act, what is it about, how urgent is it?
 =============================================================
 
-A customer service wants three things of each message: the team that must act, the tags that apply, and
+A customer service needs three things for each message: the team that must act, the tags that apply, and
 the urgency. These are three modes, and the shape of y chooses them: one label, several labels, a number.
 
-The messages were written by hand for this project, and the pretrained BERT (MiniLM, 23 million
-parameters) comes in a package, so nothing is downloaded. On two cores all of it takes about a minute.
+The messages were written by hand for this project. The pretrained BERT (MiniLM, 23 million parameters)
+comes in a package, so nothing is downloaded. On two cores the whole example takes about a minute.
 """
 
 # %%
-# The data: 448 messages, three quarters of them to learn from.
+# The data: 448 messages. Three quarters of them are for training.
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +33,8 @@ print(train["message"].iloc[0])
 # %%
 # One label per message
 # ---------------------
-# A 1-D y of strings: the labels come back as they were written. The defaults suit a few hundred rows as
-# they suit thousands; the seed makes the figures repeatable.
+# y is a 1-D array of strings. The predicted labels are the same strings. The defaults suit a few hundred rows as
+# well as thousands. The seed makes the figures reproducible.
 models = {
     "majority": DummyClassifier(),
     "TF-IDF + logistic regression": make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10)),
@@ -45,7 +45,7 @@ for name, model in models.items():
     print(f"team, accuracy: {accuracy_score(test['team'], model.predict(test['message'])):.3f}  {name}")
 
 # %%
-# The fitted classifier gives labels and probabilities for any new text.
+# The fitted classifier predicts labels and probabilities for any new text.
 messages = ["It squeals when I brake and the lever goes soft.", "You took the money for the helmet two times."]
 classifier = models["BertClassifier"]
 print(pd.DataFrame(classifier.predict_proba(messages), columns=classifier.classes_, index=messages).round(2).T)
@@ -53,7 +53,7 @@ print(pd.DataFrame(classifier.predict_proba(messages), columns=classifier.classe
 # %%
 # Several labels per message
 # --------------------------
-# A 2-D y of zeros and ones: each tag has a probability of its own.
+# y is a 2-D array of zeros and ones. Each tag has its own probability.
 tags = ["refund_wanted", "angry", "repeat_contact", "deadline", "cancel_threat", "grateful"]
 models = {
     "TF-IDF + one-vs-rest": make_pipeline(
@@ -69,7 +69,7 @@ for name, model in models.items():
 # %%
 # A number per message
 # --------------------
-# A 1-D y of numbers, for a regressor: the predictions are in y's units, here 0 to 10.
+# y is a 1-D array of numbers, for a regressor. The predictions are in y's units, here 0 to 10.
 models = {
     "TF-IDF + ridge": make_pipeline(TfidfVectorizer(sublinear_tf=True), Ridge()),
     "BertRegressor": BertRegressor(get_model_path(), random_state=0),

@@ -1,15 +1,15 @@
 """
-Which tags apply, and from which probability on?
-================================================
+Which tags apply, and above which probability?
+==============================================
 
-A message can have several tags or none, so y is a table of zeros and ones: `BertClassifier` gives each tag a
-probability of its own, and `predict` says yes above one half. One half is right if a false alarm costs as much as a
-miss. Another threshold may serve better; it must not be chosen on the rows that judge it, and with a few hundred rows
-the choice is partly chance.
+A message can have several tags or none, so y is a table of zeros and ones. `BertClassifier` gives each tag its own
+probability, and `predict` gives 1 above one half. One half is right if a false alarm costs as much as a miss. Otherwise
+another threshold may be better. It must not be chosen on the rows that evaluate it, and with a few hundred rows the
+choice is partly chance.
 """
 
 # %%
-# The data: six tags, each on 13 to 28 % of 448 messages, a quarter of which is kept to judge.
+# The data: 448 messages with six tags, each on 13 to 28 % of them. A quarter of the messages is the test set.
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +27,7 @@ train, test = train_test_split(tickets, test_size=0.25, random_state=0)
 print(tickets[tags].mean().round(2))
 
 # %%
-# A DataFrame as y keeps the names of the tags.
+# If y is a DataFrame, the classifier keeps the names of the tags.
 clf = BertClassifier(get_model_path(), random_state=0).fit(train["message"], train[tags])
 print(clf.problem_type_, list(clf.label_names_))
 messages = ["Third time I write: refund me or I take my business elsewhere!", "Thank you, the wheel runs like new."]
@@ -36,9 +36,9 @@ print(pd.DataFrame(clf.predict_proba(messages), columns=tags, index=messages).ro
 # %%
 # For each tag, the threshold with the best F1
 # ---------------------------------------------
-# In cross-validation each row is predicted by a model that has not seen it, so no row need be kept aside for this.
-# `TunedThresholdsClassifierCV` takes for each tag the threshold that is best on these predictions, and fits once more
-# on all rows.
+# In cross-validation, each row is predicted by a model that was not trained on it, so no rows must be held out for
+# this. `TunedThresholdsClassifierCV` takes the threshold of each tag that is best on these predictions. Then it fits
+# once more on all rows.
 tuned = TunedThresholdsClassifierCV(clf, cv=3).fit(train["message"], train[tags])
 fig, ax = plt.subplots(layout="constrained")
 probabilities = tuned.predict_proba(test["message"])
@@ -49,8 +49,9 @@ ax.set(xlabel="recall", ylabel="precision")
 ax.legend(fontsize="small")
 
 # %%
-# On the rows that neither fit nor choice has seen
-# ------------------------------------------------
+# The scores on the test set
+# --------------------------
+# Neither the fit nor the choice of thresholds used these rows.
 scores = pd.DataFrame(
     {
         "one half": f1_score(test[tags], probabilities > 0.5, average=None),
@@ -62,6 +63,6 @@ print(scores.round(2))
 print("macro-F1:", scores.mean().round(3).to_dict())
 
 # %%
-# On a few hundred rows the two hardly differ on average: the threshold that looks best on some dozens of yeses need not
-# be best on the next ones. With thousands of rows and rarer labels tuning pays. ``BertClassifier(threshold=...)`` takes
-# thresholds of your own, where a miss and a false alarm do not cost the same.
+# With a few hundred rows the two hardly differ on average: a threshold that is best for a few dozen positive rows may
+# not be best for new ones. With thousands of rows and rarer labels, tuning helps. ``BertClassifier(threshold=...)``
+# takes your own thresholds, for cases where a miss and a false alarm do not cost the same.

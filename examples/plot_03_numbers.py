@@ -2,12 +2,12 @@
 How urgent is it? Numbers, one and several
 ==========================================
 
-`BertRegressor` learns numbers in their own units: no scaling before, none after. A 1-D y is one number per text, a
-2-D y several.
+`BertRegressor` takes numbers in their own units: you need no scaling before or after. A 1-D y is one number per text, a
+2-D y is several.
 """
 
 # %%
-# The data: each message has an urgency from 0 (an idle remark) to 10 (danger or a large loss right now).
+# The data: each message has an urgency from 0 (a casual remark) to 10 (danger or a large loss right now).
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,8 @@ for name, model in models.items():
     print(f"urgency, mean absolute error: {error:.2f}  {name}")
 
 # %%
-# Predictions against the truth: most errors are small, and the extremes are drawn towards the middle, as the mean
-# squared error has it.
+# Predicted against true values: most errors are small. Extreme values are predicted closer to the mean, which is usual
+# for the mean squared error.
 predicted = models["BertRegressor"].predict(test["message"])
 PredictionErrorDisplay.from_predictions(test["urgency"], predicted, kind="actual_vs_predicted")
 plt.gcf().set_layout_engine("constrained")
@@ -43,8 +43,9 @@ plt.gcf().set_layout_engine("constrained")
 # %%
 # Several numbers of different sizes
 # ----------------------------------
-# Urgency from 0 to 10, and what an answer may cost, made up here from the length of the message, in cents: hundreds.
-# Each output counts alike in the loss, whatever its unit, and comes back in its unit.
+# The first output is the urgency from 0 to 10. The second is what an answer may cost, in cents: some hundreds, computed
+# here from the length of the message. Each output has the same weight in the loss, whatever its unit. Predictions are
+# in the units of y.
 n_words = tickets["message"].str.split().str.len()
 y = pd.DataFrame({"urgency": tickets["urgency"], "cents": 100 + 12.0 * n_words})
 both = BertRegressor(get_model_path(), random_state=0).fit(train["message"], y.loc[train.index])

@@ -2,13 +2,14 @@
 Do these two belong together? Sentence pairs
 ============================================
 
-Two columns of texts are pairs. By default both texts are read one by one and the head compares what came of them;
-``pair_encoding="cross_encoder"`` reads them as one text, as BERT does. Here the question is whether the second half of
-a message belongs to the first.
+Two columns of texts are sentence pairs. By default a bi-encoder encodes each text by itself, and the head compares the
+two vectors. With ``pair_encoding="cross_encoder"`` both texts are encoded as one input, as in BERT. Here the question
+is whether the second half of a message belongs to the first.
 """
 
 # %%
-# The data: messages cut in the middle. Half of the pairs keep their own second half, half get that of another message.
+# The data: messages cut in the middle. In half of the pairs the second half is from the same message, in the other half
+# it is from another one.
 from pathlib import Path
 
 import numpy as np
@@ -39,22 +40,22 @@ train, test = make_pairs(train_rows, 0), make_pairs(test_rows, 1)
 print(train.sample(4, random_state=1).to_string(max_colwidth=48, index=False))
 
 # %%
-# The two ways to read a pair
-# ---------------------------
+# Bi-encoder and cross-encoder
+# ----------------------------
 columns = ["first", "second"]
 for pair_encoding in ("bi_encoder", "cross_encoder"):
     clf = BertClassifier(get_model_path(), pair_encoding=pair_encoding, random_state=0)
     clf.fit(train[columns], train["together"])
     accuracy = accuracy_score(test["together"], clf.predict(test[columns]))
     auc = roc_auc_score(test["together"], clf.decision_function(test[columns]))
-    print(f"{pair_encoding:>8}: accuracy {accuracy:.3f}, area under the ROC curve {auc:.3f}")
+    print(f"{pair_encoding:>13}: accuracy {accuracy:.3f}, area under the ROC curve {auc:.3f}")
     if pair_encoding == "bi_encoder":
-        separate = clf
+        bi_encoder = clf
 
 # %%
-# A list of tuples is pairs, too.
+# Pairs may also be a list of tuples.
 pairs = [
     ("My bike has been in your workshop for two weeks", "and nobody tells me when the gears will be done."),
     ("My bike has been in your workshop for two weeks", "so please change the e-mail address of my account."),
 ]
-print(separate.predict_proba(pairs)[:, 1].round(2))
+print(bi_encoder.predict_proba(pairs)[:, 1].round(2))

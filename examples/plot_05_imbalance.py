@@ -2,8 +2,8 @@
 What if the interesting class is rare?
 ======================================
 
-One message in eight threatens to leave. A classifier that never says so is right in seven of eight cases, and of no
-use. Three remedies: weights of the classes, another threshold, and a measure that shows the difference.
+In one message of eight, the customer threatens to leave. A classifier that never predicts this is right in seven of
+eight cases, and useless. Three things help: class weights, another threshold, and a score that shows the difference.
 """
 
 # %%
@@ -25,14 +25,15 @@ train, test = train_test_split(tickets, test_size=0.3, stratify=tickets["cancel_
 print(f"{train['cancel_threat'].mean():.0%} of the training messages threaten to leave")
 
 # %%
-# Side by side
-# ------------
-# ``class_weight="balanced"`` lets each class count as much as the others in the loss. A threshold moves where the
-# probability becomes a yes: to 0.2 without another fit, hence frozen, or to what cross-validation finds best for F1.
+# The comparison
+# --------------
+# With ``class_weight="balanced"`` each class has the same total weight in the loss. A threshold sets the probability
+# above which the prediction is positive. Here it is 0.2, without another fit (so the estimator is frozen), or the best
+# for F1 in cross-validation.
 bert = BertClassifier(get_model_path(), random_state=0)
 models = {
     "never": DummyClassifier(),
-    "as it is": bert,
+    "defaults": bert,
     "balanced": BertClassifier(get_model_path(), class_weight="balanced", random_state=0),
     "threshold 0.2": FixedThresholdClassifier(FrozenEstimator(bert), threshold=0.2, response_method="predict_proba"),
     "threshold tuned for F1": TunedThresholdClassifierCV(bert, scoring="f1", cv=3),
@@ -50,5 +51,5 @@ for name, model in models.items():
 print(pd.DataFrame(rows).T.round(2))
 
 # %%
-# Accuracy hardly tells them apart. Average precision looks at the order of the probabilities only, so a threshold does
-# not change it. Which recall is worth how many false alarms is for the customer service to say.
+# Accuracy hardly shows a difference. Average precision depends only on the order of the probabilities, so a threshold
+# does not change it. How many false alarms a higher recall is worth, the customer service must decide.

@@ -1,15 +1,15 @@
 """
-What is read of a long text?
+What is kept of a long text?
 ============================
 
-A BERT reads so many tokens and no more. Of a longer text `BertClassifier` reads its beginning and its end; the
-alternative, ``long_text="truncate"``, reads its beginning only, and ``long_text="window"`` all of it in overlapping
-windows. What is lost is counted in `truncation_`.
+A BERT takes a limited number of tokens. Of a longer text, `BertClassifier` keeps the beginning and the end. With
+``long_text="truncate"`` it keeps only the beginning. With ``long_text="window"`` it encodes the whole text in
+overlapping windows. `truncation_` counts the tokens that are lost.
 """
 
 # %%
-# Long texts, generated: threads of four messages. The team that must act is that of the last one, as in a conversation
-# that has moved on.
+# The data: generated threads of four messages. The team that must act is that of the last message, as in a conversation
+# whose topic has changed.
 import warnings
 from pathlib import Path
 
@@ -36,9 +36,9 @@ train_threads, test_threads = make_threads(train["message"].to_numpy(), 0), make
 print(f"words in a thread: {np.mean([len(text.split()) for text in train_threads]):.0f} on average")
 
 # %%
-# With room for 64 tokens
-# -----------------------
-# A fit warns when more than 1 % of the rows are cut. Here that is the point, so the warning is left out.
+# With a limit of 64 tokens
+# -------------------------
+# A fit warns when more than 1 % of the rows are cut. Here the rows are cut on purpose, so the warning is suppressed.
 for long_text in ("truncate", "head_tail", "window"):
     clf = BertClassifier(get_model_path(), max_length=64, long_text=long_text, random_state=0)
     with warnings.catch_warnings():
@@ -48,7 +48,7 @@ for long_text in ("truncate", "head_tail", "window"):
 print(clf.truncation_)
 
 # %%
-# Which part tells? Here the end does by construction. In reviews and mails it often does, too, which is why the
-# default reads a quarter from the beginning and the rest from the end. Windows lose nothing, but their logits are
-# averaged, and those that do not tell dilute those that do. Where time allows, raise `max_length` instead: time and
-# memory grow with it.
+# Which part matters? Here it is the end, by construction. In reviews and mails it is often the end, too. So the default
+# keeps a quarter from the beginning and the rest from the end. Windows lose nothing, but their logits are averaged, and
+# windows without information weaken the others. If you have the time, raise `max_length` instead: time and memory grow
+# with it.

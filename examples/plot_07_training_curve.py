@@ -2,9 +2,8 @@
 Has it learned enough? The training curve
 =========================================
 
-`TrainingCurveDisplay` draws what a fit has kept of its training: the loss of each epoch, on the validation rows as
-well, their score, the epoch whose weights were kept, and the learning rate behind it. Two fits side by side show what
-a parameter does.
+`TrainingCurveDisplay` draws the history of a fit: the training loss of each epoch, the loss and score on the validation
+rows, the epoch whose weights were kept, and the learning rate. Two fits side by side show what a parameter does.
 """
 
 # %%
@@ -22,10 +21,10 @@ tickets = pd.read_csv(folder / "tickets.csv")
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 
 # %%
-# Started at the probe, or at random
-# ----------------------------------
-# By default the head starts at a linear model solved on the encoder's features. With random weights it must learn
-# even the obvious first, and a few hundred rows give few steps for it.
+# A head that starts at the linear probe, or at random
+# ----------------------------------------------------
+# By default the head starts at a linear model solved on the encoder's features. With random weights it must learn even
+# simple patterns first, and with a few hundred rows there are few steps for it.
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
 for ax, head_init in zip(axes, ("linear_probe", "random"), strict=True):
     clf = BertClassifier(get_model_path(), head_init=head_init, max_epochs=4, random_state=0)
@@ -34,7 +33,7 @@ for ax, head_init in zip(axes, ("linear_probe", "random"), strict=True):
     ax.set_xlabel(f'epoch, head_init="{head_init}": accuracy {max(clf.validation_scores_):.2f}')
 
 # %%
-# The right one still falls steeply at its end: it has not learned enough, and more epochs would help. A training loss
-# that has become flat has little left to learn from its rows; whether it learned the rule or the rows, the validation
-# loss tells, which then rises again. The accuracy of a choice of epoch by these very rows is a little too good: with
-# ``early_stopping=True`` a fit sets rows of its own apart.
+# The loss on the right still falls steeply at the end: the model has not learned enough, and more epochs would help.
+# When the training loss is flat, there is little left to learn from these rows. If the model then memorises the rows,
+# the validation loss rises again. The accuracy shown here is a little too high, because the best epoch is chosen on
+# the test rows: with ``early_stopping=True`` a fit holds out rows of its own for this.

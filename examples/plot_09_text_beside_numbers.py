@@ -1,14 +1,14 @@
 """
-Text beside numbers: BERT and TF-IDF in a ColumnTransformer
-===========================================================
+Text and numbers: BERT and TF-IDF in a ColumnTransformer
+========================================================
 
-A table often holds more than a text. A `ColumnTransformer` picks the columns and sends each to what suits it. A BERT's
-probabilities become columns like any other, if they come from a model that has not seen the row: one that has knows
-its answers by heart, and whatever learns from them would trust it too much.
+A table often has other columns besides the text. A `ColumnTransformer` passes each column to a transformer that suits
+it. The probabilities of a BERT can be columns like any others, but they must come from a model that was not trained on
+the row. A model that was trained on it has memorised the answer, and the next model would rely on it too much.
 """
 
 # %%
-# The data: the message, and three numbers that a shop would know; here the second and third are made up, with some
+# The data: the message, and three numbers that a shop would know. Here the second and third are generated, with some
 # relation to the team.
 from pathlib import Path
 
@@ -44,8 +44,8 @@ print(X_train.head(3).to_string(max_colwidth=50))
 # %%
 # A classifier as a transformer
 # -----------------------------
-# While fitting, each row is given the probabilities of a model fitted on other rows; afterwards, those of a model
-# fitted on all.
+# In `fit_transform`, each row gets the probabilities of a model that was fitted on other rows. In `transform`, it gets
+# those of a model that was fitted on all rows.
 class Probabilities(TransformerMixin, BaseEstimator):
     def __init__(self, classifier, cv=3):
         self.classifier = classifier
@@ -64,10 +64,10 @@ class Probabilities(TransformerMixin, BaseEstimator):
 
 
 # %%
-# Each by itself, and together
-# ----------------------------
-# The brackets round "message" make a table of one column of it, which BERT takes as well; `TfidfVectorizer` needs the
-# column itself.
+# Each column by itself, and all together
+# ---------------------------------------
+# ``["message"]`` selects a table of one column, which `BertClassifier` takes. `TfidfVectorizer` needs the column
+# itself, ``"message"``.
 bert = (Probabilities(BertClassifier(get_model_path(), random_state=0)), ["message"])
 words = (TfidfVectorizer(sublinear_tf=True), "message")
 scaled_numbers = (StandardScaler(), numbers)

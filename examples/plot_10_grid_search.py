@@ -2,9 +2,9 @@
 Which settings? A grid search
 =============================
 
-`BertClassifier` has plain parameters, so a `GridSearchCV` reaches each of them, by itself or in a pipeline. A fit takes
-seconds here; with few rows most differences between settings are smaller than those between folds, which is why the
-search shows both.
+`BertClassifier` has plain parameters, so `GridSearchCV` can tune each of them, also in a pipeline. A fit takes seconds
+here. With few rows, most differences between settings are smaller than differences between folds, so the table shows
+both.
 """
 
 # %%
@@ -24,9 +24,8 @@ train, test = train_test_split(tickets, train_size=200, stratify=tickets["team"]
 # %%
 # Two parameters, in three folds
 # ------------------------------
-# The encoder's inputs are texts, as a list or a Series. ``n_jobs=2`` would fit two at a time, each on half of the
-# cores; on a CPU one fit uses all of them anyway.
-# scikit-learn's own progress bar goes down to the epochs of each fit.
+# X is a list or a Series of texts. ``n_jobs=2`` would run two fits at a time, each on half of the cores; on a CPU one
+# fit already uses all cores. scikit-learn's own progress bar shows the epochs of each fit.
 search = GridSearchCV(
     BertClassifier(get_model_path(), random_state=0),
     {"learning_rate": [2e-5, 1e-4], "max_epochs": [1, 3]},
@@ -38,6 +37,6 @@ columns = ["param_learning_rate", "param_max_epochs", "mean_test_score", "std_te
 print(pd.DataFrame(search.cv_results_)[columns].sort_values("mean_test_score", ascending=False).round(5).to_string())
 
 # %%
-# The best is fitted again on all rows of the search, and judged on rows that the search has not seen.
+# The best setting is fitted again on all rows of the search, and scored on rows that the search has not used.
 print(search.best_params_)
 print(f"accuracy on {len(test)} other messages: {search.score(test['message'], test['team']):.3f}")

@@ -1,9 +1,9 @@
 """
-Do several models know more than one? Stacking
-==============================================
+Are several models better than one? Stacking
+============================================
 
-BERT and word counts err on different messages. `StackingClassifier` fits a small model on what both predict for rows
-that they have not seen; `VotingClassifier` just takes the mean of their probabilities.
+BERT and word counts are wrong on different messages. `StackingClassifier` fits a small model on the out-of-fold
+predictions of both. `VotingClassifier` takes the mean of their probabilities.
 """
 
 # %%
@@ -27,10 +27,10 @@ train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"]
 X_train, X_test = train["message"].to_list(), test["message"].to_list()
 
 # %%
-# Each by itself, voting, and stacked
-# -----------------------------------
-# The log loss counts how sure a model was of the truth, so it tells models apart that have the same accuracy. Lower is
-# better.
+# Each model by itself, voting, and stacking
+# ------------------------------------------
+# The log loss measures the probability that a model gave to the true class, so it differs between models of the same
+# accuracy. Lower is better.
 words = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=10))
 bert = BertClassifier(get_model_path(), random_state=0)
 both = [("words", words), ("bert", bert)]
@@ -46,7 +46,7 @@ for name, model in models.items():
     print(f"accuracy {accuracy:.3f}, log loss {log_loss(test['team'], probabilities):.3f}  {name}")
 
 # %%
-# What the two disagree on shows where there is something to gain.
+# Messages on which the two models disagree show where stacking can help.
 predicted = pd.DataFrame({"message": X_test, "team": test["team"].to_numpy()})
 predicted["words"], predicted["bert"] = words.predict(X_test), models["BERT"].predict(X_test)
 print(predicted[predicted["words"] != predicted["bert"]].head(5).to_string(max_colwidth=60, index=False))

@@ -1,9 +1,10 @@
 """
-Does fine-tuning pay? A frozen encoder beside it
-================================================
+Is fine-tuning worth it? A frozen encoder for comparison
+========================================================
 
-With ``freeze="encoder"`` the pretrained encoder stays as it is and only the head learns. Each text is then read once,
-and twenty epochs cost little more than one prediction. What does fine-tuning the rest bring, and what does it cost?
+With ``freeze="encoder"`` the pretrained encoder stays as it is and only the head is trained. Each text is then encoded
+once, and twenty epochs cost little more than one prediction. What does fine-tuning the rest bring, and what does it
+cost?
 """
 
 # %%
@@ -21,8 +22,8 @@ tickets = pd.read_csv(folder / "tickets.csv")
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 
 # %%
-# From nothing trained to everything
-# ----------------------------------
+# From the head only to all layers
+# --------------------------------
 settings = {
     "head only": {"freeze": "encoder", "max_epochs": 20, "head_learning_rate": 1e-3},
     "head and two layers": {"freeze": 4},
@@ -36,10 +37,10 @@ for name, changes in settings.items():
     clf.fit(train["message"], train["team"])
     seconds = time.perf_counter() - start
     n_trained = sum(p.numel() for p in clf.module_.parameters() if p.requires_grad)
-    rows.append({"what learns": name, "parameters": n_trained, "seconds": round(seconds, 1)})
+    rows.append({"what is trained": name, "parameters": n_trained, "seconds": round(seconds, 1)})
     rows[-1]["accuracy"] = round(clf.score(test["message"], test["team"]), 3)
 print(pd.DataFrame(rows).to_string(index=False))
 
 # %%
-# The head alone starts at a linear model that is already good; fine-tuning adds what the encoder did not know of these
-# messages. A frozen encoder is the quick first answer, and the one for a few dozen rows.
+# The head starts at a linear model that is already good. Fine-tuning adds what the encoder did not know of these
+# messages. A frozen encoder is good for a fast first result, and for a few dozen rows.

@@ -1,9 +1,9 @@
 """
-How does it leave the notebook? Saving and serving
-==================================================
+How to save and serve a fitted estimator
+========================================
 
-A fitted estimator goes to a folder of JSON and safetensors, which executes nothing when it is loaded, and comes back
-bit by bit. The same folder is what one ships.
+A fitted estimator is saved to a folder of JSON and safetensors files. Loading them executes nothing, and the loaded
+estimator gives the same predictions, to the bit. The same folder can be deployed.
 """
 
 # %%
@@ -21,8 +21,8 @@ tickets = pd.read_csv(folder / "tickets.csv").head(200)
 clf = BertClassifier(get_model_path(), max_epochs=2, random_state=0).fit(tickets["message"], tickets["team"])
 
 # %%
-# Write it, look at it, read it
-# -----------------------------
+# Save, list the files, load
+# --------------------------
 with TemporaryDirectory() as place:
     clf.save_pretrained(f"{place}/teams")
     for path in sorted(Path(place, "teams").iterdir()):
@@ -31,16 +31,17 @@ with TemporaryDirectory() as place:
 
 messages = ["The card was charged twice for one helmet.", "Where is my parcel?"]
 print(loaded.predict(messages))
-print("as before, bit by bit:", np.array_equal(loaded.predict_proba(messages), clf.predict_proba(messages)))
+print("the same to the bit:", np.array_equal(loaded.predict_proba(messages), clf.predict_proba(messages)))
 
 # %%
-# It can learn on
-# ---------------
-# ``warm_start`` goes on from these weights instead of the checkpoint's: yesterday's model learns today's messages.
+# Continue training
+# -----------------
+# With ``warm_start`` a fit starts from these weights instead of the checkpoint's: yesterday's model learns from today's
+# messages.
 loaded.set_params(warm_start=True, max_epochs=1, learning_rate=2e-5)
 loaded.fit(tickets["message"].tail(50), tickets["team"].tail(50))
 print(loaded.summary_)
 
 # %%
-# A model for ONNX, which needs neither torch nor this package where it is served, comes from ``export_onnx``: see the
-# page on saving in the user guide. `README.md` in the folder is a model card; fill in what it cannot know.
+# ``export_onnx`` writes an ONNX model, which is served without torch and without this package: see the page on saving
+# in the user guide. `README.md` in the folder is a model card. Complete it with what you know about the data.

@@ -23,8 +23,8 @@ def notebook_of(path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the notebook's machinery; the kernel is another process
-def test_an_example_runs_as_a_notebook():
-    notebook = notebook_of(EXAMPLES / "plot_08_reasons.py")
+def test_example_runs_as_a_notebook():
+    notebook = notebook_of(EXAMPLES / "plot_08_explanations.py")
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [output["data"] for output in outputs if "data" in output]
@@ -35,7 +35,7 @@ def test_an_example_runs_as_a_notebook():
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("plot_*.py")), ids=lambda path: path.stem)
-def test_every_example_is_a_story_in_cells(path):
+def test_every_example_starts_with_text_and_has_several_text_cells(path):
     _, blocks = split_code_and_text_blocks(str(path))
     kinds = [kind for kind, _, _ in blocks]
     assert kinds[0] == "text"  # what it is about
