@@ -1,4 +1,4 @@
-"""The constructor's parameters: each is checked, "auto" stands for what it should, and all reach the net."""
+"""The parameters of the constructor: validation, the meaning of "auto", and how they are passed to the net."""
 
 import re
 
@@ -6,8 +6,6 @@ import pandas as pd
 import pytest
 
 from sklearn_bert import BertClassifier
-
-QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +46,7 @@ QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state"
         ("random_state", "seed", "an instance of 'numpy.random.mtrand.RandomState' or None"),
     ],
 )
-def test_a_bad_parameter_is_named_with_what_was_expected(tiny_bert, reviews, name, value, expected):
+def test_fit_raises_for_an_invalid_parameter_and_names_the_expected_values(tiny_bert, reviews, name, value, expected):
     estimator = BertClassifier(tiny_bert).set_params(**{name: value})
     with pytest.raises(ValueError, match=rf"The '{name}' parameter of BertClassifier must be .*Got") as raised:
         estimator.fit(*reviews)
@@ -64,7 +62,7 @@ def test_a_bad_parameter_is_named_with_what_was_expected(tiny_bert, reviews, nam
         ({"pair_encoding": "cross_encoder"}, "mean", False),
     ],
 )
-def test_auto_is_what_goes_with_the_heads_start(tiny_bert, reviews, changes, pooling, bi_encoder):
+def test_auto_pooling_and_auto_pair_encoding_follow_head_init(tiny_bert, reviews, changes, pooling, bi_encoder):
     pairs = pd.DataFrame({"first": reviews[0], "second": reviews[0][::-1]})
     module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
     assert (module.pooling, module.bi_encoder) == (pooling, bi_encoder)
@@ -72,18 +70,18 @@ def test_auto_is_what_goes_with_the_heads_start(tiny_bert, reviews, changes, poo
 
 
 @pytest.mark.parametrize(("learning_rate", "expected"), [("auto", 5e-5 * 768 / 16), (1e-3, 1e-3)])
-def test_the_learning_rate_follows_the_models_width_unless_it_is_given(tiny_bert, reviews, learning_rate, expected):
+def test_auto_learning_rate_follows_the_hidden_size(tiny_bert, reviews, learning_rate, expected):
     settings = {"max_epochs": 1, "device": "cpu", "learning_rate": learning_rate}
     assert BertClassifier(tiny_bert, **settings).fit(*reviews).net_.lr == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("sizes", [("a",), (2.5,), (0,), (-1,), [[2, 3]]], ids=str)
-def test_hidden_layers_of_no_size_are_an_error(tiny_bert, reviews, sizes):
+def test_fit_raises_for_invalid_hidden_layer_sizes(tiny_bert, reviews, sizes):
     with pytest.raises(ValueError, match=re.escape(f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1")):
         BertClassifier(tiny_bert, hidden_layer_sizes=sizes).fit(*reviews)
 
 
-def test_every_training_parameter_reaches_the_net(tiny_bert, reviews):
+def test_fit_passes_every_training_parameter_to_the_net(tiny_bert, reviews):
     values = {
         "learning_rate": ("lr", 3e-4),
         "weight_decay": ("weight_decay", 0.3),

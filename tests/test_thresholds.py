@@ -1,4 +1,4 @@
-"""Thresholds are the best there are on rows that the fits have not seen, and nothing else changes."""
+"""`TunedThresholdsClassifierCV`: each threshold maximises the metric on rows that its fit did not see."""
 
 import joblib
 import numpy as np
@@ -19,11 +19,11 @@ from tests.helpers import exactly
 
 RNG = np.random.default_rng(0)
 Y = (RNG.random((400, 4)) < [0.5, 0.1, 0.02, 0.0]).astype(int)
-X = RNG.normal(size=Y.shape) + 2 * Y - [1, 2, 3, 3]  # logits that know a little of Y, each label by another threshold
+X = RNG.normal(size=Y.shape) + 2 * Y - [1, 2, 3, 3]  # weak logits of Y; the best thresholds of the labels differ
 
 
 class Sigmoid(ClassifierMixin, BaseEstimator):
-    """Probabilities straight from X: what a fit does not change, folds do not either."""
+    """Probabilities are a function of X alone, so that they do not depend on the fit or the fold."""
 
     def __init__(self, verbose=0):
         self.verbose = verbose
@@ -40,8 +40,8 @@ class Sigmoid(ClassifierMixin, BaseEstimator):
         return 1 / (1 + np.exp(-X))
 
 
-class Refuses(Sigmoid):
-    """Fits folds, but not all rows."""
+class FailsOnAllRows(Sigmoid):
+    """The fits of the folds succeed, the fit on all rows fails."""
 
     def fit(self, X, y, sample_weight=None):
         if len(X) == len(Y):
@@ -59,7 +59,7 @@ def undefined(y_true, y_pred):
 
 
 def precision(y_true, y_pred):
-    """NaN where nothing is predicted."""
+    """The precision, NaN if no row is predicted."""
     return precision_score(y_true, y_pred, zero_division=np.nan)
 
 
@@ -70,38 +70,38 @@ def tuned():
 
 @pytest.fixture
 def fits(monkeypatch):
-    """What each fit of a Sigmoid was given: X, y and weights."""
-    seen, fit = [], Sigmoid.fit
+    """The arguments X, y and sample_weight of each fit of a Sigmoid."""
+    calls, fit = [], Sigmoid.fit
 
-    def see(self, X, y, sample_weight=None):
-        seen.append((X, y, sample_weight))
+    def record(self, X, y, sample_weight=None):
+        calls.append((X, y, sample_weight))
         return fit(self, X, y, sample_weight)
 
-    monkeypatch.setattr(Sigmoid, "fit", see)
-    return seen
+    monkeypatch.setattr(Sigmoid, "fit", record)
+    return calls
 
 
-def test_no_threshold_is_better_on_any_label(tuned):
+def test_best_thresholds_maximise_the_metric_of_each_label(tuned):
     probabilities = Sigmoid().predict_proba(X)
     for j in range(3):
-        grid = np.linspace(0, 1, 2001)
-        scores = [f1_score(Y[:, j], probabilities[:, j] > t, zero_division=0) for t in grid]
+        above = probabilities[:, j, None] > np.linspace(0, 1, 2001)
+        scores = [f1_score(Y[:, j], predicted, zero_division=0) for predicted in np.unique(above, axis=1).T]
         assert tuned.best_scores_[j] >= max(scores) - 1e-12
         found = f1_score(Y[:, j], probabilities[:, j] > tuned.best_thresholds_[j])
         assert tuned.best_scores_[j] == pytest.approx(found)
 
 
-def test_macro_f1_rises(tuned):
+def test_tuned_thresholds_raise_macro_f1(tuned):
     plain = f1_score(Y, Sigmoid().predict_proba(X) > 0.5, average="macro", zero_division=0)
     assert f1_score(Y, tuned.predict(X), average="macro", zero_division=0) > plain + 0.03
 
 
-def test_a_label_of_one_kind_keeps_one_half(tuned):
+def test_label_without_positive_rows_keeps_threshold_one_half(tuned):
     assert tuned.best_thresholds_[3] == 0.5
     assert np.isnan(tuned.best_scores_[3])
 
 
-def test_predictions_are_of_the_estimator_fitted_on_all_rows(tuned):
+def test_predict_uses_the_estimator_fitted_on_all_rows(tuned):
     assert tuned.estimator_.n_rows_ == len(X)
     assert np.array_equal(tuned.predict_proba(X), Sigmoid().predict_proba(X))
     assert tuned.predict(X).dtype == np.int64
@@ -110,31 +110,31 @@ def test_predictions_are_of_the_estimator_fitted_on_all_rows(tuned):
     assert not hasattr(tuned, "decision_function")
 
 
-def test_another_metric_has_other_thresholds(tuned):
+def test_another_metric_gives_other_thresholds(tuned):
     other = TunedThresholdsClassifierCV(Sigmoid(), metric=balanced_accuracy_score).fit(X, Y)
     assert other.best_thresholds_[1] < tuned.best_thresholds_[1]
 
 
-def test_rows_of_zero_weight_do_not_matter():
+def test_fit_ignores_rows_of_zero_weight():
     weights = np.r_[np.ones(300), np.zeros(100)]
     weighted = TunedThresholdsClassifierCV(Sigmoid()).fit(X, Y, sample_weight=weights)
     few = TunedThresholdsClassifierCV(Sigmoid()).fit(X[:300], Y[:300])
     assert weighted.best_scores_.tolist() == pytest.approx(few.best_scores_.tolist(), nan_ok=True)
 
 
-def test_each_fold_is_fitted_on_its_rows_of_y_as_given_and_of_the_weights(fits):
-    columns = np.c_[X, np.arange(len(X))]  # each row knows its place
+def test_each_fold_is_fitted_on_its_rows_of_x_y_and_sample_weight(fits):
+    columns = np.c_[X, np.arange(len(X))]  # the last column is the number of the row
     y = pd.DataFrame(np.c_[Y, np.ones(len(Y), dtype=int)], columns=[*"abcde"]).sample(frac=1, random_state=0)
     weights = np.random.default_rng(1).random(len(X))
     TunedThresholdsClassifierCV(Sigmoid(), cv=4).fit(columns, y, sample_weight=weights)
     assert [len(X) for X, _, _ in fits] == [300] * 4 + [400]
     for fold_X, fold_y, fold_weights in fits:
-        places = fold_X[:, -1].astype(int)
-        pd.testing.assert_frame_equal(fold_y, y.iloc[places])
-        assert np.array_equal(fold_weights, weights[places])
+        rows = fold_X[:, -1].astype(int)
+        pd.testing.assert_frame_equal(fold_y, y.iloc[rows])
+        assert np.array_equal(fold_weights, weights[rows])
 
 
-def test_a_label_that_all_rows_have_is_one_in_every_fold(fits):
+def test_label_that_all_rows_have_is_one_in_every_fold(fits):
     y = Y.copy()
     y[:, 3] = 1
     tuned = TunedThresholdsClassifierCV(Sigmoid()).fit(X, y)
@@ -142,7 +142,7 @@ def test_a_label_that_all_rows_have_is_one_in_every_fold(fits):
     assert tuned.best_thresholds_[3] == 0.5
 
 
-def test_weights_of_labels_by_name_hold_in_the_folds(tiny_bert, reviews):
+def test_class_weight_by_label_name_applies_in_every_fold(tiny_bert, reviews):
     texts = reviews[0]
     y = pd.DataFrame({"movie": ["movie" in text for text in texts], "very": ["very" in text for text in texts]}) * 1
     settings = {"max_epochs": 1, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
@@ -154,7 +154,7 @@ def test_weights_of_labels_by_name_hold_in_the_folds(tiny_bert, reviews):
     assert np.array_equal(named.best_thresholds_, numbered.best_thresholds_)
 
 
-def test_neither_shuffled_folds_nor_threads_change_whose_probabilities_are_whose(tuned):
+def test_shuffled_folds_and_threads_keep_probabilities_with_their_rows(tuned):
     cv = KFold(5, shuffle=True, random_state=0)
     with joblib.parallel_config(backend="threading"):
         other = TunedThresholdsClassifierCV(Sigmoid(), n_thresholds=len(X), cv=cv, n_jobs=2).fit(X, Y)
@@ -162,7 +162,7 @@ def test_neither_shuffled_folds_nor_threads_change_whose_probabilities_are_whose
     assert np.array_equal(other.best_scores_, tuned.best_scores_, equal_nan=True)
 
 
-def test_folds_that_are_no_partition_are_an_error():
+def test_fit_raises_if_the_folds_are_not_a_partition():
     message = (
         "TunedThresholdsClassifierCV expects cv to test each of the 400 rows once, got 200 test rows, 100 of them "
         "different. Pass a cv such as sklearn.model_selection.KFold."
@@ -177,7 +177,7 @@ def test_folds_that_are_no_partition_are_an_error():
     [(RandomForestClassifier(2), "a list"), (OneColumn(), "shape (80, 1)")],
     ids=["list", "one column"],
 )
-def test_probabilities_in_another_form_are_an_error(estimator, got):
+def test_fit_raises_for_probabilities_of_another_shape(estimator, got):
     message = (
         f"TunedThresholdsClassifierCV expects {type(estimator).__name__}.predict_proba to give an array of shape "
         f"(80, 4), got {got}. Wrap the estimator in sklearn.multiclass.OneVsRestClassifier."
@@ -186,18 +186,18 @@ def test_probabilities_in_another_form_are_an_error(estimator, got):
         TunedThresholdsClassifierCV(estimator).fit(X, Y)
 
 
-def test_with_metadata_routing_the_estimator_asks_for_the_weights(fits):
+def test_metadata_routing_passes_sample_weight_only_if_requested(fits):
     weights = np.ones(len(X))
     with sklearn.config_context(enable_metadata_routing=True):
         with pytest.raises(UnsetMetadataPassedError):
             TunedThresholdsClassifierCV(Sigmoid()).fit(X, Y, sample_weight=weights)
-        asking = Sigmoid().set_fit_request(sample_weight=True)
-        TunedThresholdsClassifierCV(asking).fit(X, Y, sample_weight=weights)
+        requesting = Sigmoid().set_fit_request(sample_weight=True)
+        TunedThresholdsClassifierCV(requesting).fit(X, Y, sample_weight=weights)
     assert all(fold_weights is not None for _, _, fold_weights in fits)
 
 
-def test_a_failed_fit_leaves_the_estimator_as_it_was():
-    tuned = TunedThresholdsClassifierCV(Refuses())
+def test_failed_fit_leaves_the_estimator_unchanged():
+    tuned = TunedThresholdsClassifierCV(FailsOnAllRows())
     with pytest.raises(RuntimeError, match="refused"):
         tuned.fit(X, Y)
     with pytest.raises(NotFittedError):
@@ -208,7 +208,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was():
     assert all(vars(tuned)[name] is value for name, value in before.items())
 
 
-def test_a_threshold_at_which_the_metric_is_nan_is_not_taken():
+def test_thresholds_where_the_metric_is_nan_are_skipped():
     low = X - 8  # nothing exceeds one half
     tuned = TunedThresholdsClassifierCV(Sigmoid(), metric=precision).fit(low, Y)
     assert not np.isnan(tuned.best_scores_[:3]).any()
@@ -218,7 +218,7 @@ def test_a_threshold_at_which_the_metric_is_nan_is_not_taken():
 @pytest.mark.parametrize(
     ("y", "label"), [(Y, "0"), (pd.DataFrame(Y, columns=[*"abcd"]), "'a'")], ids=["array", "frame"]
 )
-def test_a_metric_that_is_always_nan_is_an_error(y, label):
+def test_fit_raises_if_the_metric_is_nan_at_every_threshold(y, label):
     message = (
         f"The metric undefined gave NaN at every threshold of label {label}, expected "
         "a number at one at least. Pass a metric that is defined where a label is in some rows only."
@@ -227,7 +227,7 @@ def test_a_metric_that_is_always_nan_is_an_error(y, label):
         TunedThresholdsClassifierCV(Sigmoid(), metric=undefined).fit(X, y)
 
 
-def test_it_has_the_features_that_its_estimator_has(tuned):
+def test_n_features_in_and_feature_names_in_are_those_of_the_estimator(tuned):
     frame = pd.DataFrame(X[:, :2], columns=["first", "second"])
     linear = TunedThresholdsClassifierCV(OneVsRestClassifier(LogisticRegression()), cv=2)
     assert not hasattr(linear, "n_features_in_")
@@ -236,15 +236,15 @@ def test_it_has_the_features_that_its_estimator_has(tuned):
     linear.fit(X[:, :3], Y[:, :2])
     assert linear.n_features_in_ == 3
     assert not hasattr(linear, "feature_names_in_")
-    assert not hasattr(tuned, "n_features_in_")  # a Sigmoid counts nothing
+    assert not hasattr(tuned, "n_features_in_")  # a Sigmoid does not set it
 
 
-def test_few_thresholds_are_spread_over_the_positive_rows():
+def test_small_n_thresholds_spreads_the_thresholds_over_the_positive_rows():
     few = TunedThresholdsClassifierCV(Sigmoid(), n_thresholds=5).fit(X, Y)
     assert few.best_scores_[0] > 0.9 * TunedThresholdsClassifierCV(Sigmoid()).fit(X, Y).best_scores_[0]
 
 
-def test_y_may_be_sparse():
+def test_fit_accepts_a_sparse_y():
     tuned = TunedThresholdsClassifierCV(Sigmoid()).fit(X, sparse.csr_array(Y))
     assert tuned.best_thresholds_.tolist() == TunedThresholdsClassifierCV(Sigmoid()).fit(X, Y).best_thresholds_.tolist()
 
@@ -254,7 +254,7 @@ def test_y_may_be_sparse():
     [(Y[:, 0], ""), (Y[:, :1], ""), (Y * 2, ", with 2 in it"), (np.where(Y, np.nan, 0), ", with nan in it")],
     ids=["1-D", "one column", "twos", "NaN"],
 )
-def test_other_targets_are_an_error(y, found):
+def test_fit_raises_for_a_y_that_is_not_multi_label(y, found):
     message = (
         f"TunedThresholdsClassifierCV expects a 2-D y of 0 and 1, a column per label, got shape {y.shape}{found}. For "
         "two classes use sklearn.model_selection.TunedThresholdClassifierCV."
@@ -263,7 +263,7 @@ def test_other_targets_are_an_error(y, found):
         TunedThresholdsClassifierCV(Sigmoid()).fit(X, y)
 
 
-def test_it_is_an_estimator_like_any():
+def test_clone_get_params_and_not_fitted_error_work_as_for_other_estimators():
     tuned = TunedThresholdsClassifierCV(Sigmoid(), cv=3)
     assert clone(tuned).cv == 3
     assert tuned.get_params()["estimator__verbose"] == 0
@@ -271,7 +271,7 @@ def test_it_is_an_estimator_like_any():
         tuned.predict(X)
 
 
-def test_it_tunes_texts_and_hands_its_thresholds_over(tiny_bert, reviews):
+def test_best_thresholds_given_to_a_bert_classifier_give_the_same_predictions(tiny_bert, reviews):
     texts = reviews[0]
     y = np.array([["movie" in text, "very very" in text] for text in texts], dtype=int)
     settings = {"max_epochs": 3, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}

@@ -1,4 +1,4 @@
-"""Texts to vectors: the encoder's own, whatever the company of a text, inside scikit-learn's machinery."""
+"""`BertVectorizer`: vectors equal those of transformers, and the vectorizer works inside scikit-learn's tools."""
 
 import inspect
 import pickle
@@ -19,15 +19,14 @@ from sklearn.utils.estimator_checks import check_estimator
 from transformers import AutoModel, AutoTokenizer
 
 from sklearn_bert import BertClassifier, BertVectorizer
-from tests.helpers import exactly
+from tests.helpers import FAST, exactly
 from tests.numeric_text import NumericVectorizer
 
 EXACT = {"device": "cpu", "precision": "float64"}
-QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
 
 
 @pytest.mark.slow
-def test_all_of_scikit_learns_checks_pass(numeric_bert, monkeypatch):
+def test_check_estimator_passes_for_the_vectorizer(numeric_bert, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check is skipped without it
     results = check_estimator(NumericVectorizer(numeric_bert, **EXACT), on_fail=None, on_skip=None)
     not_passed = {r["check_name"]: (r["status"], r["exception"]) for r in results if r["status"] != "passed"}
@@ -36,7 +35,7 @@ def test_all_of_scikit_learns_checks_pass(numeric_bert, monkeypatch):
 
 
 def reference(folder, text, pooling):
-    """The vector as transformers gives it."""
+    """The pooled output of the text, computed by transformers."""
     model = AutoModel.from_pretrained(folder, dtype=torch.float64)
     with torch.inference_mode():
         output = model(**AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt"))
@@ -45,13 +44,13 @@ def reference(folder, text, pooling):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "pooler"])
-def test_the_vectors_are_the_encoders(tiny_bert, reviews, pooling):
+def test_transform_equals_the_pooled_output_of_transformers(tiny_bert, reviews, pooling):
     vectors = BertVectorizer(tiny_bert, pooling=pooling, **EXACT).fit_transform(reviews[0])
     for i in (0, 5, 17):
         np.testing.assert_allclose(vectors[i], reference(tiny_bert, reviews[0][i], pooling), atol=1e-9)
 
 
-def test_the_order_of_texts_and_their_company_do_not_matter(tiny_bert, reviews):
+def test_transform_does_not_depend_on_row_order_or_other_rows(tiny_bert, reviews):
     vectorizer = BertVectorizer(tiny_bert, batch_size=3, **EXACT).fit(reviews[0])
     together = vectorizer.transform(reviews[0])
     np.testing.assert_allclose(vectorizer.transform(reviews[0][::-1]), together[::-1], atol=1e-9)
@@ -59,13 +58,13 @@ def test_the_order_of_texts_and_their_company_do_not_matter(tiny_bert, reviews):
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
-def test_vectors_are_float32(tiny_bert, reviews, precision):
+def test_transform_returns_float32(tiny_bert, reviews, precision):
     vectors = BertVectorizer(tiny_bert, device="cpu", precision=precision).fit_transform(reviews[0])
     assert (vectors.dtype, vectors.shape) == (np.float32, (48, 16))
-    assert BertVectorizer().__sklearn_tags__().transformer_tags.preserves_dtype == []  # whatever X's is
+    assert BertVectorizer().__sklearn_tags__().transformer_tags.preserves_dtype == []  # float32 for any dtype of X
 
 
-def test_the_vectors_have_names_and_come_as_a_frame(tiny_bert, reviews):
+def test_set_output_returns_frames_with_feature_names(tiny_bert, reviews):
     texts = pd.Series(reviews[0], index=range(100, 148))
     vectorizer = BertVectorizer(tiny_bert, **EXACT).set_output(transform="pandas")
     frame = vectorizer.fit_transform(texts)
@@ -75,7 +74,7 @@ def test_the_vectors_have_names_and_come_as_a_frame(tiny_bert, reviews):
     np.testing.assert_array_equal(polars.to_numpy(), frame.to_numpy())
 
 
-def test_a_pipeline_remembers_the_vectors(tiny_bert, reviews, tmp_path, monkeypatch):
+def test_pipeline_with_memory_reuses_the_vectors(tiny_bert, reviews, tmp_path, monkeypatch):
     pipeline = make_pipeline(BertVectorizer(tiny_bert, **EXACT), LogisticRegression(C=100), memory=str(tmp_path))
     search = GridSearchCV(pipeline, {"logisticregression__C": [1e-4, 100]}, cv=2).fit(*reviews)
     assert search.best_params_ == {"logisticregression__C": 100}
@@ -85,33 +84,33 @@ def test_a_pipeline_remembers_the_vectors(tiny_bert, reviews, tmp_path, monkeypa
     np.testing.assert_array_equal(clone(pipeline).fit(*reviews).predict(reviews[0]), pipeline.predict(reviews[0]))
 
 
-def test_in_a_union_and_a_cross_validation(tiny_bert, reviews):
+def test_feature_union_and_cross_validation_accept_the_vectorizer(tiny_bert, reviews):
     poolings = (make_pipeline(BertVectorizer(tiny_bert, pooling=p, **EXACT), Normalizer()) for p in ("mean", "cls"))
     scores = cross_val_score(make_pipeline(make_union(*poolings), LogisticRegression(C=100)), *reviews, cv=2)
-    assert scores.mean() > 0.7  # an encoder that was never trained
+    assert scores.mean() > 0.7  # the weights of the encoder are random
 
 
 # -- a fitted estimator's encoder ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pooling", ["mean", "pooler"])
-def test_a_fitted_estimators_vectors_are_what_its_head_sees(tiny_bert, reviews, pooling):
-    classifier = BertClassifier(tiny_bert, pooling=pooling, **QUICK | EXACT).fit(*reviews)
+def test_vectors_of_a_fitted_estimator_are_the_inputs_of_its_head(tiny_bert, reviews, pooling):
+    classifier = BertClassifier(tiny_bert, pooling=pooling, **FAST | EXACT).fit(*reviews)
     vectors = BertVectorizer(classifier, **EXACT).fit_transform(reviews[0])
     head = classifier.module_.classifier
     logits = vectors @ head.weight.detach().numpy().T + head.bias.detach().numpy()
     np.testing.assert_allclose(logits, classifier._logits(reviews[0]), atol=1e-9)
 
 
-def test_of_a_model_of_pairs_the_texts_have_vectors_too(tiny_bert, reviews):
+def test_estimator_of_pairs_gives_vectors_of_single_texts(tiny_bert, reviews):
     pairs = list(zip(reviews[0], reviews[0][::-1], strict=True))
-    classifier = BertClassifier(tiny_bert, **QUICK).fit(pairs, reviews[1])
+    classifier = BertClassifier(tiny_bert, **FAST).fit(pairs, reviews[1])
     assert classifier.module_.bi_encoder
     assert BertVectorizer(classifier, device="cpu").fit_transform(reviews[0]).shape == (48, 16)
 
 
-def test_the_vectors_stay_when_the_estimator_is_fitted_again(tiny_bert, reviews):
-    classifier = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
+def test_vectors_do_not_change_with_the_weights_of_the_estimator(tiny_bert, reviews):
+    classifier = BertClassifier(tiny_bert, **FAST).fit(*reviews)
     vectorizer = BertVectorizer(classifier, **EXACT).fit(reviews[0])
     before = vectorizer.transform(reviews[0])
     with torch.no_grad():
@@ -119,9 +118,9 @@ def test_the_vectors_stay_when_the_estimator_is_fitted_again(tiny_bert, reviews)
     np.testing.assert_array_equal(vectorizer.transform(reviews[0]), before)
 
 
-def test_the_estimators_tokenizer_keeps_its_own_truncation(tiny_bert, reviews, monkeypatch):
-    """Between its setting of the truncation and its reading of the texts, another thread may read with another one."""
-    settings = QUICK | EXACT | {"long_text": "truncate"}
+def test_vectorizer_does_not_change_the_truncation_of_the_estimators_tokenizer(tiny_bert, reviews, monkeypatch):
+    """Truncation is a state of the tokenizer, which another thread could change between setting and tokenizing."""
+    settings = FAST | EXACT | {"long_text": "truncate"}
     classifier = BertClassifier(tiny_bert, max_length=32, **settings).fit(*reviews)
     vectorizer = BertVectorizer(classifier, max_length=4, long_text="truncate", **EXACT).fit(reviews[0])
     assert vectorizer.tokenizer_ is not classifier.tokenizer_
@@ -129,19 +128,19 @@ def test_the_estimators_tokenizer_keeps_its_own_truncation(tiny_bert, reviews, m
     found, tokenizer_class = [], type(classifier.tokenizer_)
     set_truncation = tokenizer_class.set_truncation_and_padding
 
-    def set_and_be_interrupted(tokenizer, *args, **kwargs):
+    def set_and_transform(tokenizer, *args, **kwargs):
         set_truncation(tokenizer, *args, **kwargs)
         if not found:
-            found.append(None)  # so that it happens once
+            found.append(None)  # only once
             found[0] = vectorizer.transform(reviews[0])
 
-    monkeypatch.setattr(tokenizer_class, "set_truncation_and_padding", set_and_be_interrupted)
+    monkeypatch.setattr(tokenizer_class, "set_truncation_and_padding", set_and_transform)
     np.testing.assert_array_equal(classifier.decision_function(reviews[0]), scores)
     np.testing.assert_array_equal(found[0], vectors)
 
 
-def test_a_frozen_estimator_and_its_folder_give_the_same_vectors(tiny_bert, reviews, tmp_path):
-    classifier = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
+def test_frozen_estimator_and_saved_folder_give_the_same_vectors(tiny_bert, reviews, tmp_path):
+    classifier = BertClassifier(tiny_bert, **FAST).fit(*reviews)
     classifier.save_pretrained(tmp_path / "model")
     expected = BertVectorizer(classifier, **EXACT).fit_transform(reviews[0])
     frozen = clone(BertVectorizer(FrozenEstimator(classifier), **EXACT))
@@ -149,8 +148,8 @@ def test_a_frozen_estimator_and_its_folder_give_the_same_vectors(tiny_bert, revi
         np.testing.assert_allclose(vectorizer.fit_transform(reviews[0]), expected, atol=1e-9)
 
 
-def test_an_estimator_that_lost_its_fit_to_a_clone_is_an_error_that_says_so(tiny_bert, reviews):
-    classifier = BertClassifier(tiny_bert, **QUICK)
+def test_fit_raises_for_an_estimator_that_clone_left_unfitted(tiny_bert, reviews):
+    classifier = BertClassifier(tiny_bert, **FAST)
     message = (
         f"model={classifier!r} is not fitted. Expected a fitted BertClassifier or BertRegressor, or the name of a "
         "checkpoint. Fit it first; if it was, it has been cloned since: pass sklearn.frozen.FrozenEstimator(model), or "
@@ -163,21 +162,21 @@ def test_an_estimator_that_lost_its_fit_to_a_clone_is_an_error_that_says_so(tiny
 # -- storing and bad input ----------------------------------------------------------------------------------
 
 
-def test_a_pickle_gives_the_same_vectors_and_holds_the_weights_once(minilm, reviews):
+def test_unpickled_vectorizer_gives_the_same_vectors_and_pickle_holds_the_weights_once(minilm, reviews):
     vectorizer = BertVectorizer(minilm, device="cpu").fit(reviews[0])
     data = pickle.dumps(vectorizer)
-    again = pickle.loads(data)
-    np.testing.assert_array_equal(again.transform(reviews[0]), vectorizer.transform(reviews[0]))
+    loaded = pickle.loads(data)
+    np.testing.assert_array_equal(loaded.transform(reviews[0]), vectorizer.transform(reviews[0]))
     assert len(data) <= 1.02 * 4 * sum(p.numel() for p in vectorizer.net_.module_.parameters())
 
 
 @pytest.mark.parametrize("value", [3, None, ["a"]])
-def test_a_model_of_another_type_is_an_error(reviews, value):
+def test_fit_raises_for_a_model_of_another_type(reviews, value):
     with pytest.raises(ValueError, match="The 'model' parameter of BertVectorizer must be an instance of 'str'"):
         BertVectorizer(value).fit(reviews[0])
 
 
-def test_pairs_are_an_error(tiny_bert):
+def test_fit_raises_for_pairs(tiny_bert):
     message = (
         "X has 2 text columns, but BertVectorizer reads one text per row. Pass one column, or join the vectors of both "
         "with a ColumnTransformer."
@@ -186,7 +185,7 @@ def test_pairs_are_an_error(tiny_bert):
         BertVectorizer(tiny_bert).fit([("a", "b")])
 
 
-def test_it_must_be_fitted_first_and_another_column_name_is_an_error(tiny_bert, reviews):
+def test_transform_raises_before_fit_and_for_another_column_name(tiny_bert, reviews):
     with pytest.raises(NotFittedError):
         BertVectorizer(tiny_bert).transform(reviews[0])
     vectorizer = BertVectorizer(tiny_bert, **EXACT).fit(pd.DataFrame({"review": reviews[0]}))
@@ -196,7 +195,7 @@ def test_it_must_be_fitted_first_and_another_column_name_is_an_error(tiny_bert, 
 
 
 @pytest.mark.parametrize("X", [pd.DataFrame({"summary": ["a"]}), ["a"]], ids=["a frame", "a list"])
-def test_a_fit_that_fails_leaves_the_vectorizer_as_it_was(tiny_bert, reviews, X):
+def test_failed_fit_leaves_the_vectorizer_unchanged(tiny_bert, reviews, X):
     frame = pd.DataFrame({"review": reviews[0]})
     vectorizer = BertVectorizer(tiny_bert, **EXACT).fit(frame)
     vectors = vectorizer.transform(frame)
