@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_bert import BertRegressor
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
 tickets = pd.read_csv(folder / "tickets.csv")
 train, test = train_test_split(tickets, test_size=0.25, random_state=0)
 

@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_bert import BertClassifier
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
 messages = pd.read_csv(folder / "tickets.csv")["message"].str.split()
 beginnings = messages.map(lambda words: " ".join(words[: len(words) // 2]))
 endings = messages.map(lambda words: " ".join(words[len(words) // 2 :]))

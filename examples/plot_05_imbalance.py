@@ -19,7 +19,7 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 
 from sklearn_bert import BertClassifier
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
 tickets = pd.read_csv(folder / "tickets.csv")
 train, test = train_test_split(tickets, test_size=0.3, stratify=tickets["cancel_threat"], random_state=0)
 print(f"{train['cancel_threat'].mean():.0%} of the training messages threaten to leave")

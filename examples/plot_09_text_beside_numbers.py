@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_bert import BertClassifier
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
 tickets = pd.read_csv(folder / "tickets.csv")
 rng = np.random.default_rng(0)
 X = pd.DataFrame(

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_sp
 
 from sklearn_bert import BertClassifier
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
 tickets = pd.read_csv(folder / "tickets.csv")
 train, test = train_test_split(tickets, train_size=200, stratify=tickets["team"], random_state=0)
 

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertClassifier
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or beside this file
+folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
 tickets = pd.read_csv(folder / "tickets.csv")
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 X_train, X_test = train["message"].to_list(), test["message"].to_list()
