@@ -1,24 +1,22 @@
-"""Files and folders that are whole or not there: written beside their place, synced to the disk, renamed into it.
+"""Files and folders that are complete or absent: written beside their path, synced to the disk, then renamed to it.
 
-A leaf: it knows paths only.
+It imports nothing of the package and handles paths only.
 """
 
-import ctypes
-import errno
+import glob
 import os
 import re
 import secrets
 import shutil
-import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def explain_os_errors(path):
-    """What the system refuses while `path` is written, as an OSError that names the cure.
+    """Turn an error of the system while `path` is written into an OSError that says what to do.
 
-    Libraries written in Rust report such refusals by exceptions of their own, with the number in the text.
+    Libraries written in Rust raise exceptions of their own, with the error number in the text.
 
     Parameters
     ----------
@@ -27,7 +25,7 @@ def explain_os_errors(path):
     Raises
     ------
     OSError
-        Of the subclass that belongs to the system's number.
+        Of the subclass that belongs to the error number.
     """
     try:
         yield
@@ -45,9 +43,9 @@ def explain_os_errors(path):
 
 @contextmanager
 def atomic_file(path):
-    """A path to write to; after the context what was written stands at `path`, in one step.
+    """Replace the file `path` in one step: the context writes to a draft, which is then renamed to `path`.
 
-    If the context fails, or the machine does, `path` is what it was.
+    After an error in the context, or a crash, `path` is unchanged.
 
     Parameters
     ----------
@@ -65,7 +63,7 @@ def atomic_file(path):
         mode = draft.stat().st_mode
         try:
             yield draft
-            draft.chmod(mode)  # as the umask has it: safetensors keeps its files to the user
+            draft.chmod(mode)  # safetensors makes its files readable by the user only
             _sync(draft)
             os.replace(draft, path)
             sync_folder(path.parent)
@@ -76,24 +74,27 @@ def atomic_file(path):
 
 @contextmanager
 def atomic_folder(path):
-    """A folder to write to; after the context it stands at `path`, in the place of a folder that was there.
+    """Replace the folder `path` as a whole: the context writes to a draft, which is then renamed to `path`.
 
-    If the context fails, or the machine does, `path` is what it was. On Linux the old and the new
-    folder change places in one step. Where the system or the disk cannot do so, there is a moment
-    between two renamings: a crash just then leaves the old folder whole beside `path`, as
-    ``.NAME.XXXXXXXX.old``.
+    Python has no call that replaces a folder with content in one step. So the old folder is first renamed to
+    ``.NAME.XXXXXXXX.old``, then the draft to `path`, and the old folder is removed last. An error before the
+    second rename leaves `path` unchanged. A crash leaves
+
+    - before the first rename: the old folder at `path`, and the draft beside it, ``.NAME.XXXXXXXX.draft``;
+    - between the two: nothing at `path`, and both folders beside it, complete; `find_set_aside` gives the old one;
+    - after the second: the new folder at `path`, and the old one, or what is left of it, beside it.
 
     Parameters
     ----------
     path : path
-        Parents that are not there are made.
+        Missing parents are created.
 
     Yields
     ------
     draft : Path
         An empty folder beside it.
     """
-    path = Path(os.path.realpath(path))  # a link stays, what it points to is replaced
+    path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,14 +107,33 @@ def atomic_folder(path):
             for inner in (*draft.rglob("*"), draft):
                 if inner.is_file() or os.name == "posix":
                     _sync(inner)
-            _put_in_place(draft, path)
-            sync_folder(path.parent)
+            _replace_folder(draft, path)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)  # by now the old folder, if there was one and all went well
+            shutil.rmtree(draft, ignore_errors=True)  # after success this is the old folder
+
+
+def find_set_aside(path):
+    """The complete folder that a crash of `atomic_folder` between its two renames left beside `path`.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    folder : Path or None
+        The newest ``.NAME.XXXXXXXX.old``; None if there is none, or if something is at `path`.
+    """
+    with suppress(OSError, ValueError):  # no path at all; or another process is saving at this moment
+        path = Path(os.path.realpath(path))
+        if not path.exists():
+            found = path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.old")
+            return max(found, key=os.path.getmtime, default=None)
+    return None
 
 
 def _apply_umask(folder):
-    """Give the files the mode that the umask gives to a new one: safetensors keeps its own to the user."""
+    """Give the files the mode of a new file: safetensors makes its own readable by the user only."""
     new = folder / f"{secrets.token_hex(4)}.new"
     new.touch()
     mode = new.stat().st_mode
@@ -123,37 +143,24 @@ def _apply_umask(folder):
             path.chmod(mode)
 
 
-def _put_in_place(draft, path):
-    """Rename `draft` to `path`; a folder there changes places with it, or is gone afterwards."""
-    if not path.exists():
+def _replace_folder(draft, path):
+    """Rename `draft` to `path`; the folder that was there gets the draft's name."""
+    old = draft.with_suffix(".old")
+    try:  # an interrupt may come after any line
+        with suppress(FileNotFoundError):
+            os.rename(path, old)
         os.rename(draft, path)
-    elif not _exchange(draft, path):
-        old = draft.with_suffix(".old")
-        os.rename(path, old)
-        try:
-            os.rename(draft, path)
-        except BaseException:
+    except BaseException:
+        if draft.exists() and old.exists():
             os.rename(old, path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _exchange(first, second):
-    """Let two paths change places in one step; False if system or disk cannot."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
-    if rename is None:
-        return False
-    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    if rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        return False
-    raise OSError(number, os.strerror(number), str(second))
+        raise
+    sync_folder(path.parent)  # the new name is on the disk before the old folder is removed
+    with suppress(OSError):
+        os.rename(old, draft)  # so that a folder named .old is always complete
 
 
 def sync_folder(folder):
-    """Wait until the names in `folder` are on the disk; a system that cannot sync folders (Windows) does it itself."""
+    """Wait until the names in `folder` are on the disk; Windows has no call for it."""
     if os.name == "posix":
         _sync(folder)
 

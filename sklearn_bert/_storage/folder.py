@@ -1,8 +1,8 @@
-"""The folder of a stored estimator: written whole, and read only if each byte is the one that was written.
+"""The folder of a stored estimator: written as a whole, and read only if no byte has changed since.
 
-``sklearn_bert.json`` holds what is no config, weights or tokenizer, and a digest of every other file
-and of itself. Digests find accidents; what keeps a hostile folder from running code is that the files
-are JSON and safetensors, which hold values only.
+``sklearn_bert.json`` holds everything but the config, the weights and the tokenizer, and a checksum of
+every other file and of itself. Checksums detect accidents, not attacks. A malicious folder cannot run code
+because the files are JSON and safetensors, which hold values only.
 """
 
 import hashlib
@@ -14,36 +14,37 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from .._runtime.atomic_files import atomic_folder
+from .._runtime.atomic_files import atomic_folder, find_set_aside
 from .versions import FORMAT, check_format, versions
 
 STATE = "sklearn_bert.json"
-CARD = "README.md"  # people edit it, so it has no digest
+CARD = "README.md"  # people edit it, so it has no checksum
 _WEIGHTS = ("model.safetensors", "head.safetensors")
 _CURE = "Copy the folder again from where it came, or save the estimator again with save_pretrained."
 
 
 def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
-    """Write all parts; what stands at `folder` is replaced in one step, if it is such a folder or empty.
+    """Write all parts; a stored estimator or an empty folder at `folder` is replaced as a whole.
 
     Parameters
     ----------
     folder : path
     config : dict
-        Becomes config.json.
+        The content of config.json.
     arrays : dict of ndarray
         The weights, by name.
     head : dict of ndarray
-        Those of them that stand in `arrays` in another form, as they are; may be empty.
+        The original weights of those that `arrays` holds in another form; may be empty.
     tokenizer : transformers tokenizer
     state : dict
-        Sections of JSON values.
+        Sections of JSON values, for ``sklearn_bert.json``.
     card : str
+        The text of README.md.
 
     Raises
     ------
     OSError
-        If something else stands there, or the disk cannot take it.
+        If something else is at `folder`, or the files cannot be written.
     """
     folder = Path(folder)
     _check_replaceable(folder)
@@ -61,54 +62,65 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
 
 
 def read_manifest(folder):
-    """The sections of a stored estimator, every file of the folder checked; None if it is none, or a hub id.
+    """Check every file of a stored estimator and read the sections of ``sklearn_bert.json``.
+
+    Parameters
+    ----------
+    folder : path or str
+        Of anything: a stored estimator, another checkpoint, or a hub id.
+
+    Returns
+    -------
+    state : dict or None
+        None if the folder holds no stored estimator.
 
     Raises
     ------
     OSError
-        If a file is missing, damaged, or a link out of the folder.
+        If a file is missing, damaged, or a link out of the folder; or if saving was interrupted between its
+        two renames.
     ValueError
-        If its format is none that this version reads.
+        If this version cannot read the format.
     """
     folder = Path(folder)
     if not (folder / STATE).is_symlink() and not (folder / STATE).exists():
+        _refuse_if_set_aside(folder)
         return None
     state = _read_json(folder)
     check_format(state.get("format"), state.get("versions"), f"The folder {str(folder)!r}")
     if _own_checksum(state) != state.get("sha256"):
-        raise _damaged(folder, STATE, "its content does not have the digest written in it")
+        raise _damaged(folder, STATE, "its content does not have the checksum written in it")
     if not isinstance(state.get("files"), dict):
         raise _damaged(folder, STATE, "it lists no files")
-    for name, digest in state["files"].items():
-        if _read(folder, name, _checksum) != digest:
-            raise _damaged(folder, name, "its content does not have the digest written in " + STATE)
+    for name, checksum in state["files"].items():
+        if _read(folder, name, _checksum) != checksum:
+            raise _damaged(folder, name, "its content does not have the checksum written in " + STATE)
     return state
 
 
 def read_arrays(folder, state):
-    """The weights, by name, as they were before saving."""
+    """Read the weights of a folder whose state is `state`: a dict of ndarray, as `head` and `arrays` were written."""
     written = (_read(Path(folder), name, load_file) for name in _WEIGHTS if name in state["files"])
     return {name: array for arrays in written for name, array in arrays.items()}
 
 
 def refuse_if_replaced(folder, state):
-    """Another process may have put another estimator in the place of the one that was being read.
+    """Raise if another process has replaced the folder since `state` was read, so that parts of two estimators mix.
 
     Raises
     ------
     OSError
-        If the folder no longer is the one that `state` was read from, so that its parts may be of two estimators.
     """
     if _read_json(Path(folder)).get("sha256") != state["sha256"]:
         raise OSError(f"{str(folder)!r} was replaced while it was read. Load it again.")
 
 
 def _check_replaceable(folder):
-    """A folder of anybody else's must not vanish."""
+    """Raise if `folder` holds files that are no stored estimator's, or cannot be renamed."""
     if not folder.exists():
         return
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    with suppress(OSError, KeyError, TypeError):  # then nothing says which files are ours
+    with suppress(OSError, KeyError, TypeError):  # then no list tells which files are ours
         found -= {STATE, CARD, *_read_json(folder)["files"]} if STATE in found else set()
     if found:
         raise OSError(
@@ -127,6 +139,17 @@ def _check_replaceable(folder):
         )
 
 
+def _refuse_if_set_aside(folder):
+    old = find_set_aside(folder)
+    if old and (old / STATE).is_file():
+        raise OSError(
+            f"{str(folder)!r} is missing, but {str(old)!r} beside it holds a stored estimator: saving was interrupted "
+            f"just before the new folder took its place. Rename it to {os.path.realpath(folder)!r}, or save the "
+            "estimator again. "
+            "If another process is saving there now, load it again."
+        )
+
+
 def _read_json(folder):
     text = _read(folder, STATE, Path.read_bytes)
     try:
@@ -139,7 +162,7 @@ def _read_json(folder):
 
 
 def _read(folder, name, function):
-    """What a function makes of a file that lies in the folder itself, and may vanish at any moment."""
+    """Call `function` with the path of a file of the folder, which may be removed at any moment."""
     path = _inside(folder, name)
     try:
         return function(path)
@@ -148,7 +171,7 @@ def _read(folder, name, function):
 
 
 def _inside(folder, name):
-    """The path of a file that lies in the folder itself."""
+    """The path of a file; raise if it is missing or not in the folder itself."""
     path = folder / name
     if Path(name).name != name or not path.resolve().is_relative_to(folder.resolve()):
         raise OSError(
@@ -156,6 +179,7 @@ def _inside(folder, name):
             "Expected all files in the folder itself. Copy it with its links followed (cp -rL)."
         )
     if not path.is_file():
+        _refuse_if_set_aside(folder)
         raise OSError(f"The folder {str(folder)!r} lacks {name!r}, which {STATE} lists. {_CURE}")
     return path
 

@@ -1,4 +1,4 @@
-"""A folder is written whole, and each way to damage one ends in a clear error."""
+"""A folder is written as a whole, and every kind of damage gives a clear error."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sklearn_bert import BertClassifier
-from sklearn_bert._storage.folder import STATE, read_arrays, read_manifest, write_folder
+from sklearn_bert._storage.folder import STATE, read_arrays, read_manifest, refuse_if_replaced, write_folder
 from sklearn_bert._storage.versions import FORMAT
 from tests.conftest import WORDS, make_tokenizer
 from tests.helpers import exactly
@@ -38,14 +38,14 @@ def whole(parts, tmp_path_factory):
 
 @pytest.fixture
 def folder(whole, tmp_path):
-    """A copy, to be damaged."""
+    """A copy, for a test to damage."""
     return shutil.copytree(whole, tmp_path / "model")
 
 
 FILES = (STATE, "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
-def test_what_was_written_is_read(whole, parts):
+def test_read_manifest_and_read_arrays_return_what_write_folder_got(whole, parts):
     state = read_manifest(whole)
     assert (state["estimator"], state["numbers"]) == ("BertClassifier", [1, 2.5])
     arrays = read_arrays(whole, state)
@@ -54,7 +54,7 @@ def test_what_was_written_is_read(whole, parts):
     assert sorted(path.name for path in whole.iterdir()) == sorted((*FILES, "README.md"))
 
 
-def test_the_working_directory_is_not_replaced(parts, tmp_path, monkeypatch):
+def test_write_folder_refuses_the_working_directory(parts, tmp_path, monkeypatch):
     here = tmp_path / "here" / "inner"
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
@@ -67,7 +67,7 @@ def test_the_working_directory_is_not_replaced(parts, tmp_path, monkeypatch):
     assert list(here.iterdir()) == []
 
 
-def test_a_mount_point_is_not_replaced(parts, tmp_path, monkeypatch):
+def test_write_folder_refuses_a_mount_point(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
     message = (
         f"{str(tmp_path)!r} is a mount point, which cannot be replaced as a whole. Pass a folder inside it, such as "
@@ -77,19 +77,19 @@ def test_a_mount_point_is_not_replaced(parts, tmp_path, monkeypatch):
         write_folder(tmp_path, **parts)
 
 
-def test_the_head_as_it_is_stands_before_the_one_for_others(parts, tmp_path):
+def test_read_arrays_prefers_the_original_head(parts, tmp_path):
     head = {"a": np.arange(3.0) / 3}
     write_folder(tmp_path / "model", **parts | {"head": head})
     state = read_manifest(tmp_path / "model")
     np.testing.assert_array_equal(read_arrays(tmp_path / "model", state)["a"], head["a"])
 
 
-def test_the_card_may_be_edited(folder):
+def test_read_manifest_accepts_an_edited_card(folder):
     (folder / "README.md").write_text("my own words")
     assert read_manifest(folder)["estimator"] == "BertClassifier"
 
 
-def test_a_folder_of_somebody_else_is_none(tmp_path):
+def test_read_manifest_of_another_folder_or_a_missing_one_is_none(tmp_path):
     assert read_manifest(tmp_path) is None
     assert read_manifest(tmp_path / "absent") is None
 
@@ -98,7 +98,7 @@ def test_a_folder_of_somebody_else_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_anywhere_is_an_error_that_names_it(folder, name):
+def test_a_truncated_file_is_an_error_that_names_it(folder, name):
     content = (folder / name).read_bytes()
     for i in range(PARTS):
         (folder / name).write_bytes(content[: len(content) * i // PARTS])
@@ -121,11 +121,11 @@ def test_a_flipped_bit_anywhere_is_an_error(folder, name):
         content[place] ^= 1 << (i % 8)
 
 
-def test_the_message_of_a_damaged_file_says_what_to_do(folder):
+def test_the_error_for_a_damaged_file_names_the_cure(folder):
     (folder / "config.json").write_text("{}")
     message = (
-        f"The file 'config.json' in {str(folder)!r} is not as it was written: its content does not have the digest "
-        f"written in {STATE}. Copy the folder again from where it came, or save the estimator again with "
+        f"The file 'config.json' in {str(folder)!r} is not as it was written: its content does not have the "
+        f"checksum written in {STATE}. Copy the folder again from where it came, or save the estimator again with "
         "save_pretrained."
     )
     with pytest.raises(OSError, match=exactly(message)):
@@ -145,7 +145,7 @@ def test_a_missing_file_is_an_error(folder, name):
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("dangling", [False, True])
-def test_a_link_out_of_the_folder_is_not_followed(folder, name, dangling):
+def test_a_link_out_of_the_folder_is_an_error(folder, name, dangling):
     outside = folder.parent / f"outside-{name}"
     shutil.move(folder / name, outside)
     (folder / name).symlink_to(outside)
@@ -160,7 +160,7 @@ def test_a_link_out_of_the_folder_is_not_followed(folder, name, dangling):
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/b"])
-def test_a_name_that_leads_out_of_the_folder_is_not_followed(folder, name):
+def test_a_file_name_that_leads_out_of_the_folder_is_an_error(folder, name):
     (folder.parent / "secret").touch()
     seal(folder, lambda state: state["files"].update({name: "0"}))
     with pytest.raises(OSError, match=re.escape(f"The file {name!r} of {str(folder)!r} lies outside of the folder")):
@@ -177,14 +177,14 @@ def test_an_unknown_format_is_an_error(folder, number):
 @pytest.mark.parametrize(
     "text", ["[]", "3", "[" * 100_000, '{"format": 1}', '{"format": 1, "sha256": 3}', "\0", "\xff"]
 )
-def test_json_that_is_no_state_is_an_error(folder, text):
+def test_a_manifest_without_the_expected_json_is_an_error(folder, text):
     (folder / STATE).write_bytes(text.encode("latin-1"))
     with pytest.raises(OSError, match=re.escape(f"The file {STATE!r} in {str(folder)!r} is not as it was written: ")):
         read_manifest(folder)
 
 
 def seal(folder, change):
-    """Change the state as somebody who knows how it is made."""
+    """Change the manifest and give it valid checksums again, as an attacker can."""
     from sklearn_bert._storage.folder import _checksum, _own_checksum
 
     state = json.loads((folder / STATE).read_text())
@@ -194,10 +194,67 @@ def seal(folder, change):
     (folder / STATE).write_text(json.dumps(state))
 
 
+# -- a save that was interrupted between its two renames ---------------------------------------------------
+
+
+def set_aside(folder):
+    """Rename a folder as a crash between the two renames leaves it."""
+    return folder.rename(folder.with_name(f".{folder.name}.0123abcd.old"))
+
+
+def set_aside_error(folder, old):
+    return exactly(
+        f"{str(folder)!r} is missing, but {str(old)!r} beside it holds a stored estimator: saving was interrupted just "
+        f"before the new folder took its place. Rename it to {str(folder)!r}, or save the estimator again. If another "
+        "process is saving there now, load it again."
+    )
+
+
+def test_a_folder_that_an_interrupted_save_set_aside_is_named_with_the_cure(folder):
+    expected = read_manifest(folder)
+    old = set_aside(folder)
+    for load in (read_manifest, BertClassifier.from_pretrained):
+        with pytest.raises(OSError, match=set_aside_error(folder, old)):
+            load(folder)
+    old.rename(folder)  # the cure
+    assert read_manifest(folder) == expected
+
+
+def test_a_folder_set_aside_is_named_through_a_relative_path_and_a_link(folder, monkeypatch):
+    (folder.parent / "link").symlink_to(folder)
+    old = set_aside(folder)
+    monkeypatch.chdir(folder.parent)
+    for name in ("model", "link"):
+        with pytest.raises(OSError, match=rf"^'{name}' is missing, but {old_and_new(old, folder)}"):
+            read_manifest(name)
+
+
+def old_and_new(old, folder):
+    return rf"{re.escape(repr(str(old)))} beside it holds .* Rename it to {re.escape(repr(str(folder)))}, or save"
+
+
+def test_a_folder_that_is_set_aside_while_it_is_read_is_named(folder):
+    state = read_manifest(folder)
+    old = set_aside(folder)
+    with pytest.raises(OSError, match=set_aside_error(folder, old)):
+        refuse_if_replaced(folder, state)
+
+
+def test_after_an_interrupted_save_the_estimator_can_be_saved_again(folder, parts):
+    set_aside(folder)
+    write_folder(folder, **parts | {"state": {"numbers": [3]}})
+    assert read_manifest(folder)["numbers"] == [3]
+
+
+def test_a_folder_set_aside_that_holds_no_estimator_is_not_named(folder):
+    (set_aside(folder) / STATE).unlink()
+    assert read_manifest(folder) is None
+
+
 # -- writing ----------------------------------------------------------------------------------------------
 
 
-def test_a_stored_folder_is_replaced_as_a_whole(folder, parts):
+def test_write_folder_replaces_a_stored_estimator_as_a_whole(folder, parts):
     (folder / "README.md").write_text("my own words")
     write_folder(folder, **parts | {"head": {"a": np.zeros(3)}})
     assert (folder / "head.safetensors").exists()
@@ -206,7 +263,7 @@ def test_a_stored_folder_is_replaced_as_a_whole(folder, parts):
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
 
-def test_an_empty_folder_and_missing_parents_will_do(parts, tmp_path):
+def test_write_folder_accepts_an_empty_folder_and_missing_parents(parts, tmp_path):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "a" / "b" / "model"):
         write_folder(folder, **parts)
@@ -214,7 +271,7 @@ def test_an_empty_folder_and_missing_parents_will_do(parts, tmp_path):
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_folder_with_other_things_is_left_alone(folder, parts, damaged):
+def test_write_folder_refuses_a_folder_with_other_files(folder, parts, damaged):
     (folder / "thesis.txt").write_text("years of work")
     if damaged:
         (folder / STATE).write_text("{")
@@ -224,7 +281,7 @@ def test_a_folder_with_other_things_is_left_alone(folder, parts, damaged):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_file_is_left_alone(parts, tmp_path):
+def test_write_folder_refuses_the_path_of_a_file(parts, tmp_path):
     (tmp_path / "file").write_text("years of work")
     message = (
         f"{str(tmp_path / 'file')!r} exists and holds other things than a stored estimator: file. Expected a new or "
@@ -234,7 +291,7 @@ def test_a_file_is_left_alone(parts, tmp_path):
         write_folder(tmp_path / "file", **parts)
 
 
-def test_a_failure_in_the_middle_leaves_the_old_folder(folder, parts, monkeypatch):
+def test_an_error_while_writing_leaves_the_old_folder(folder, parts, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     monkeypatch.setattr(type(parts["tokenizer"]), "save_pretrained", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -243,7 +300,7 @@ def test_a_failure_in_the_middle_leaves_the_old_folder(folder, parts, monkeypatc
     assert os.listdir(folder.parent) == ["model"]
 
 
-def test_the_estimators_read_through_this_room(folder):
+def test_from_pretrained_checks_the_files(folder):
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(OSError, match=r"The file 'tokenizer\.json' in .* is not as it was written"):
         BertClassifier.from_pretrained(folder)
