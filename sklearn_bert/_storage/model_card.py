@@ -1,4 +1,12 @@
-"""The model card: what a stored estimator is, for people. Markdown with the head that the hub reads."""
+"""The model card of a stored estimator: README.md, for people, with the metadata that the Hugging Face hub reads."""
+
+import os
+
+import numpy as np
+from huggingface_hub import ModelCard, ModelCardData
+
+from .huggingface import transformers_incompatibility
+from .versions import versions
 
 _TASKS = {
     "single_label_classification": "one label per text",
@@ -6,6 +14,72 @@ _TASKS = {
     "regression": "numbers",
 }
 _MAX_LABELS = 50
+# Filled in by Jinja, which torch requires, in one pass: template syntax in a label or a parameter stays text.
+_TEMPLATE = """\
+---
+{{ card_data }}
+---
+
+# {{ estimator }} of {{ texts }}
+
+**Task**: {{ task }} (`{{ problem_type }}`), from {{ texts }}.
+
+{{ output }}.
+
+**Training rows**: {{ n_rows or "unknown" }}.
+
+**Metrics**: {{ metrics or "none recorded" }}.
+
+## Use
+
+```python
+from sklearn_bert import {{ estimator }}
+
+{{ estimator }}.from_pretrained("this/folder").predict(texts)
+```
+
+{{ transformers }}.
+
+## Parameters
+
+{{ parameters }}
+
+## Versions
+
+{{ versions }}.
+"""
+
+
+def estimator_card(estimator, class_name, labels, stored):
+    """The text of README.md for a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : BertClassifier or BertRegressor
+        Fitted.
+    class_name : str
+        Of the public class.
+    labels : sequence or None
+        The labels in the order of the logits; None if these are numbers.
+    stored : collection of str
+        The names of the parameters that the folder holds.
+    """
+    params, defaults = estimator.get_params(deep=False), type(estimator)().get_params(deep=False)
+    scores = getattr(estimator, "validation_scores_", None)
+    metrics = {"training loss of the last epoch": estimator.loss_curve_[-1]} if estimator.loss_curve_ else {}
+    if scores is not None and np.ndim(scores) == 1 and len(scores):
+        metrics["best validation score"] = max(scores)
+    return model_card(
+        estimator=class_name,
+        problem_type=estimator.problem_type_,
+        names=None if labels is None else [str(label) for label in labels],
+        n_columns=estimator._n_columns or 1,
+        n_rows=estimator.truncation_.n_rows,
+        metrics=metrics,
+        parameters={k: _without_folders(v) for k, v in params.items() if v is not defaults[k] and k in stored},
+        versions=versions(),
+        transformers_incompatibility=transformers_incompatibility(estimator.module_),
+    )
 
 
 def model_card(
@@ -21,59 +95,49 @@ def model_card(
     names : list of str or None
         The labels.
     n_columns, n_rows : int
-        Texts of a row, and rows of the fit; 0 if unknown.
+        Texts per row, and rows of the fit; 0 if unknown.
     metrics : dict of float
-        What is known of how good it is.
     parameters : dict
         The constructor's parameters that are not its defaults.
     versions : dict of str
     transformers_incompatibility : str or None
         Why transformers cannot open the folder.
     """
-    what = "pairs of texts" if n_columns == 2 else "texts"
-    lines = [
-        "---",
-        "library_name: sklearn_bert" if transformers_incompatibility else "library_name: transformers",
-        "tags: [text-classification, sklearn_bert]",
-        *([] if transformers_incompatibility else ["pipeline_tag: text-classification"]),
-        "---",
-        "",
-        f"# {estimator} of {what}",
-        "",
-        f"**Task**: {_TASKS[problem_type]} (`{problem_type}`), from {what}.",
-        "",
-        f"**Labels**: {_listed(names)}" if names is not None else "**Output**: numbers in the units of y.",
-        "",
-        f"**Training rows**: {n_rows if n_rows else 'unknown'}.",
-        "",
-        "**Metrics**: "
-        + (", ".join(f"{name} {value:.4g}" for name, value in metrics.items()) or "none recorded")
-        + ".",
-        "",
-        "## Use",
-        "",
-        "```python",
-        f"from sklearn_bert import {estimator}",
-        "",
-        f'{estimator}.from_pretrained("this/folder").predict(texts)',
-        "```",
-        "",
-        f"It does not open with transformers: {transformers_incompatibility}."
+    data = ModelCardData(
+        library_name="sklearn_bert" if transformers_incompatibility else "transformers",
+        tags=["text-classification", "sklearn_bert"],
+        pipeline_tag=None if transformers_incompatibility else "text-classification",
+    )
+    card = ModelCard.from_template(
+        data,
+        template_str=_TEMPLATE,
+        estimator=estimator,
+        texts="pairs of texts" if n_columns == 2 else "texts",
+        task=_TASKS[problem_type],
+        problem_type=problem_type,
+        output="**Output**: numbers in the units of y" if names is None else f"**Labels**: {_listed(names)}",
+        n_rows=n_rows,
+        metrics=", ".join(f"{name} {value:.4g}" for name, value in metrics.items()),
+        transformers=f"It does not open with transformers: {transformers_incompatibility}"
         if transformers_incompatibility
-        else "It opens with `transformers.AutoModelForSequenceClassification` as well.",
-        "",
-        "## Parameters",
-        "",
-        *(f"- `{name}={value!r}`" for name, value in parameters.items()),
-        "",
-        "## Versions",
-        "",
-        ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
-        "",
-    ]
-    return "\n".join(lines)
+        else "It opens with `transformers.AutoModelForSequenceClassification` as well",
+        parameters="\n".join(f"- {_code(f'{name}={value!r}')}" for name, value in parameters.items()),
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
+    )
+    return f"{card}\n"
 
 
 def _listed(names):
-    shown = ", ".join("`" + " ".join(name.replace("`", "'").split()) + "`" for name in names[:_MAX_LABELS])
-    return shown + (f", and {len(names) - _MAX_LABELS} more." if len(names) > _MAX_LABELS else ".")
+    shown = ", ".join(_code(name) for name in names[:_MAX_LABELS])
+    return shown + (f", and {len(names) - _MAX_LABELS} more" if len(names) > _MAX_LABELS else "")
+
+
+def _code(text):
+    """Inline code of Markdown, on one line, which no character of `text` can end."""
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"
+
+
+def _without_folders(value):
+    """A parameter's value; of a path only the last part, since its folders are private to this machine."""
+    is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.isabs(value))
+    return os.path.basename(os.path.normpath(value)) if is_path else value
