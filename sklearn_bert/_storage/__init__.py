@@ -1,1 +1,1 @@
-"""A fitted estimator on disk, and back."""
+"""Saving fitted estimators and loading them."""

@@ -1,7 +1,7 @@
-"""Python's and NumPy's plain values as JSON, and back: the same values, of the same types and dtypes.
+"""Plain values of Python and NumPy to JSON and back, with their types and dtypes.
 
-JSON has no tuples, arrays, NaN or keys other than str. What it lacks is written as an object of one
-key that names the kind; reading makes values of the kinds listed here and nothing else, so a file
+JSON has no tuples, arrays, NaN, or keys other than str. Such a value is written as an object with one
+key, which names its kind. Decoding makes values of the kinds listed here and nothing else, so a file
 cannot run code.
 """
 
@@ -16,14 +16,14 @@ _KINDS = "biufU"  # of arrays; object arrays are written value by value
 
 
 class NotPlainError(TypeError):
-    """A value of a type that this room cannot write."""
+    """A value has a type that this module cannot encode."""
 
     def __init__(self, value):
         super().__init__(f"a value of type {type(value).__module__}.{type(value).__qualname__}: {value!r:.80}")
 
 
 def encode(value, classes=()):
-    """What `json.dumps` takes, for a plain value.
+    """Encode a plain value as one that `json.dumps` accepts.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ def encode(value, classes=()):
         None, bool, int, float, str; lists, tuples, dicts and NumPy arrays of such values; NumPy scalars,
         paths, torch devices; and objects of `classes` whose attributes are such values.
     classes : sequence of type
-        Classes whose objects are written as their names and attributes.
+        Classes whose objects are encoded by class name and attributes.
 
     Raises
     ------
     NotPlainError
-        If the value, or one inside it, is of another type.
+        If the value, or a value inside it, has another type.
     """
     kind = type(value)
     if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
@@ -61,12 +61,12 @@ def encode(value, classes=()):
 
 
 def decode(value, classes=()):
-    """The value that `encode` was given.
+    """Decode what `encode` returned, to an equal value of the same type.
 
     Raises
     ------
     ValueError, TypeError, KeyError, ...
-        If `value` is nothing that `encode` makes.
+        If `value` is not an output of `encode`.
     """
     if isinstance(value, list):
         return [decode(item, classes) for item in value]
@@ -79,7 +79,7 @@ def decode(value, classes=()):
 def _encode_array(array, value, classes):
     is_object = array.dtype.kind == "O"
     if not is_object and (array.dtype.kind not in _KINDS or array.dtype.itemsize > 8 * array.dtype.kind.count("f") > 0):
-        raise NotPlainError(value)  # a long double, for example, has digits that JSON's numbers have not
+        raise NotPlainError(value)  # a long double, for example, has more digits than a float
     values = [encode(item, classes) for item in array.ravel().tolist()]
     return {"dtype": "object" if is_object else array.dtype.str, "shape": list(array.shape), "values": values}
 

@@ -1,6 +1,6 @@
-"""A fitted module as an ONNX file, with the tokenizer beside it: all that serving needs, without torch.
+"""Export of a fitted module to an ONNX file, with the tokenizer beside it, for serving without torch.
 
-The packages that write ONNX are an extra, so they are imported where they are used.
+The packages that write ONNX are an optional dependency, so they are imported where they are used.
 """
 
 import importlib.util
@@ -30,21 +30,21 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
         Of the file; its folder must exist.
     module : BertModule
     head : dict of ndarray
-        Weights of the last layer that take the place of the module's.
+        Weights of the last layer, used instead of the module's.
     tokenizer : transformers tokenizer
     max_length : int
-        To which the tokenizer beside it cuts.
+        Number of tokens to which the written tokenizer truncates.
     metadata : dict
-        JSON values that the file keeps by name.
+        JSON values, stored in the file by name.
 
     Raises
     ------
     ImportError
         If the extra is not installed.
     OSError
-        If the folder is not there.
+        If the folder does not exist.
     ValueError
-        If the tokenizer is none of the `tokenizers` package.
+        If the tokenizer is not one of the `tokenizers` package.
     """
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -64,15 +64,15 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
     with _silence():
         program = _export(module)
     program.model.metadata_props.update({name: json.dumps(value) for name, value in metadata.items()})
-    alone = _standing_alone(tokenizer, max_length)
+    standalone = _self_contained(tokenizer, max_length)
     with atomic_file(path) as draft:
         program.save(draft, external_data=False)
     with atomic_file(path.parent / "tokenizer.json") as draft:
-        alone.save(str(draft))
+        standalone.save(str(draft))
 
 
 class _Logits(torch.nn.Module):
-    """Tensors in, one tensor out."""
+    """A module with tensors as inputs and one tensor as output: the logits."""
 
     def __init__(self, module):
         super().__init__()
@@ -83,9 +83,10 @@ class _Logits(torch.nn.Module):
 
 
 def _export(module):
-    """The program, whose batch and length are free; of a bi_encoder module the batch is of pairs of rows."""
+    """The ONNX program, with dynamic batch size and length; a batch of a bi-encoder has two rows for each pair."""
     n_texts = 2 if module.bi_encoder else 1
-    examples = tuple(torch.ones(2 * n_texts, 7, dtype=torch.int64) for _ in _INPUTS)  # one each: an alias is one input
+    # Separate tensors: the exporter takes the same tensor twice for one input.
+    examples = tuple(torch.ones(2 * n_texts, 7, dtype=torch.int64) for _ in _INPUTS)
     axes = {0: n_texts * torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     return torch.onnx.export(
         _Logits(module),
@@ -98,17 +99,17 @@ def _export(module):
     )
 
 
-def _standing_alone(tokenizer, max_length):
-    """A tokenizer of the `tokenizers` package that cuts and pads by itself."""
-    alone = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    alone.enable_truncation(max_length)
-    alone.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
-    return alone
+def _self_contained(tokenizer, max_length):
+    """A tokenizer of the `tokenizers` package that truncates and pads without arguments."""
+    standalone = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    standalone.enable_truncation(max_length)
+    standalone.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+    return standalone
 
 
 @contextmanager
 def _silence():
-    """No notes on operators that are not used, or on names of axes."""
+    """Suppress the exporter's messages on unused operators and names of axes."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

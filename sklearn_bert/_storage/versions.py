@@ -1,7 +1,7 @@
-"""Which form stored estimators have, and by which versions they were made.
+"""The format of stored estimators, and the versions that wrote them.
 
-The form's number grows when a reader of the old form could not read the new one; versions of
-libraries are for people, and for error messages.
+The format number grows when code for the old format cannot read the new one. The versions of libraries
+are for people, and for error messages.
 """
 
 import importlib.metadata
@@ -13,22 +13,22 @@ _LIBRARIES = ("scikit-learn", "numpy", "torch", "transformers", "tokenizers", "s
 
 
 def versions():
-    """Versions of Python, of this package and of the libraries below it: a dict of str."""
+    """Versions of Python, of this package and of the libraries that it uses: a dict of str."""
     found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {"sklearn_bert": __version__, "python": platform.python_version(), **found}
 
 
 def check_format(number, made_by, what):
-    """Refuse a form that this version cannot read.
+    """Raise an error for a format that this version cannot read.
 
     Parameters
     ----------
     number : int or None
-        The form's number, None if there is none.
+        The format number; None if there is none.
     made_by : dict
-        What `versions` gave when it was stored.
+        What `versions` returned when the estimator was stored.
     what : str
-        What is read, for the message: "The pickle".
+        The subject of the message, such as "The pickle".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Values come back from JSON equal, and of the same types and dtypes."""
+"""Values are decoded from JSON equal, with the same types and dtypes."""
 
 import datetime
 import enum
@@ -21,11 +21,11 @@ class Report:
     names: tuple
 
 
-class Colour(str, enum.Enum):  # noqa: UP042 - a str by inheritance is the subject
+class Colour(str, enum.Enum):  # noqa: UP042 - a str by inheritance is what is tested
     RED = "red"
 
 
-def there_and_back(value, classes=()):
+def round_trip(value, classes=()):
     return decode(json.loads(json.dumps(encode(value, classes), allow_nan=False)), classes)
 
 
@@ -47,8 +47,8 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("value", **cases(PLAIN))
-def test_a_plain_value_comes_back_the_same(value):
-    assert repr(there_and_back(value)) == repr(value)
+def test_a_plain_value_is_decoded_to_the_same_value(value):
+    assert repr(round_trip(value)) == repr(value)
 
 
 ARRAYS = {
@@ -68,8 +68,8 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("array", **cases(ARRAYS))
-def test_an_array_comes_back_with_its_dtype_and_shape(array):
-    back = there_and_back(array)
+def test_an_array_is_decoded_with_its_dtype_and_shape(array):
+    back = round_trip(array)
     assert type(back) is np.ndarray
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
     np.testing.assert_array_equal(back, array)
@@ -77,14 +77,14 @@ def test_an_array_comes_back_with_its_dtype_and_shape(array):
 
 
 @pytest.mark.parametrize("scalar", [np.float32(0.1), np.int64(3), np.bool_(True), np.str_("a")], ids=repr)
-def test_a_numpy_scalar_comes_back_as_one(scalar):
-    back = there_and_back(scalar)
+def test_a_numpy_scalar_is_decoded_with_its_type(scalar):
+    back = round_trip(scalar)
     assert (type(back), back) == (type(scalar), scalar)
 
 
-def test_objects_come_back_if_their_class_is_named_by_the_reader():
+def test_an_object_is_decoded_if_its_class_is_given():
     report = Report(3, ("a", "b"))
-    assert there_and_back(report, (Report,)) == report
+    assert round_trip(report, (Report,)) == report
     with pytest.raises(KeyError):
         decode(encode(report, (Report,)))
 
@@ -106,7 +106,7 @@ def test_objects_come_back_if_their_class_is_named_by_the_reader():
         }
     ),
 )
-def test_another_type_is_an_error_that_names_it(value):
+def test_encoding_another_type_is_an_error_that_names_it(value):
     with pytest.raises(NotPlainError, match=r"^a value of type [\w.]+: ") as raised:
         encode([{"key": value}])
     inner = value.item() if isinstance(value, np.ndarray) and value.dtype == object else value
@@ -124,6 +124,6 @@ def test_another_type_is_an_error_that_names_it(value):
     ],
     ids=str,
 )
-def test_what_encode_does_not_write_is_not_read(value):
+def test_decoding_what_encode_does_not_return_is_an_error(value):
     with pytest.raises((ValueError, KeyError, TypeError)):
         decode(value)
