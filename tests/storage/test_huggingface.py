@@ -1,4 +1,4 @@
-"""Folders that transformers opens, and its own folders opened here."""
+"""transformers opens stored estimators, and its own models are opened here."""
 
 import re
 
@@ -11,15 +11,14 @@ from sklearn.base import clone
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._storage.folder import STATE
-from tests.helpers import cases, exactly
+from tests.helpers import FAST, cases, exactly
 
-QUICK = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
-EXACT = {"device": "cpu", "precision": "float32"}
-SHARED = QUICK | EXACT | {"pooling": "pooler", "pair_encoding": "cross_encoder"}
+FLOAT32 = {"device": "cpu", "precision": "float32"}
+SHARED = FAST | FLOAT32 | {"pooling": "pooler", "pair_encoding": "cross_encoder"}
 
 
-def opened_by_transformers(folder, texts, **kwargs):
-    """Logits and config as transformers has them."""
+def open_in_transformers(folder, texts, **kwargs):
+    """Logits and config of a folder opened by transformers."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model, report = transformers.AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), report
@@ -62,10 +61,10 @@ def test_transformers_opens_a_linear_head_on_the_pooler(tiny_bert, reviews, targ
     X = list(zip(texts, texts[::-1], strict=True)) if pairs else texts
     estimator = estimator_class(tiny_bert, **SHARED).fit(X, y)
     estimator.save_pretrained(tmp_path / "model")
-    logits, config = opened_by_transformers(tmp_path / "model", (texts, texts[::-1]) if pairs else (texts,))
+    logits, config = open_in_transformers(tmp_path / "model", (texts, texts[::-1]) if pairs else (texts,))
     assert config.problem_type == estimator.problem_type_
     assert [config.id2label[i] for i in range(config.num_labels)] == NAMES[kind]
-    if estimator_class is BertRegressor:  # in y's units, without any scale beside the weights
+    if estimator_class is BertRegressor:  # in the units of y
         scale = estimator.predict(X).reshape(len(X), -1).std(axis=0)
         np.testing.assert_allclose(logits / scale, estimator.predict(X).reshape(len(X), -1) / scale, rtol=1e-5)
     else:
@@ -73,7 +72,7 @@ def test_transformers_opens_a_linear_head_on_the_pooler(tiny_bert, reviews, targ
 
 
 @pytest.mark.parametrize("kind", ["str", "three ints", "named labels"])
-def test_the_pipeline_gives_the_same_names_and_scores(tiny_bert, reviews, targets, kind, tmp_path):
+def test_a_pipeline_of_transformers_returns_the_same_labels_and_scores(tiny_bert, reviews, targets, kind, tmp_path):
     estimator = BertClassifier(tiny_bert, **SHARED).fit(reviews[0], targets[kind][1])
     estimator.save_pretrained(tmp_path / "model")
     pipeline = transformers.pipeline("text-classification", model=str(tmp_path / "model"), device="cpu")
@@ -82,11 +81,11 @@ def test_the_pipeline_gives_the_same_names_and_scores(tiny_bert, reviews, target
     np.testing.assert_allclose(scores, estimator.predict_proba(reviews[0]), atol=1e-5)
 
 
-def test_labels_that_look_alike_have_numbers_there(tiny_bert, reviews, targets, tmp_path):
+def test_labels_with_the_same_text_are_numbered_in_transformers(tiny_bert, reviews, targets, tmp_path):
     y = targets["named labels"][1].set_axis([1, "1"], axis=1)
     estimator = BertClassifier(tiny_bert, **SHARED).fit(reviews[0], y)
     estimator.save_pretrained(tmp_path / "model")
-    assert opened_by_transformers(tmp_path / "model", (reviews[0],))[1].id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    assert open_in_transformers(tmp_path / "model", (reviews[0],))[1].id2label == {0: "LABEL_0", 1: "LABEL_1"}
     assert list(BertClassifier.from_pretrained(tmp_path / "model").label_names_) == [1, "1"]
 
 
@@ -99,7 +98,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("changes", "pairs", "reason"), **cases(FORMS))
-def test_what_has_no_counterpart_says_why_in_transformers_own_error(
+def test_transformers_raises_an_error_with_the_reason_for_other_modules(
     tiny_bert, reviews, changes, pairs, reason, tmp_path
 ):
     texts, y = reviews
@@ -113,11 +112,11 @@ def test_what_has_no_counterpart_says_why_in_transformers_own_error(
     assert f"It does not open with transformers: {reason}." in (tmp_path / "model" / "README.md").read_text()
 
 
-def test_the_encoder_of_a_stored_estimator_is_a_checkpoint(tiny_bert, reviews, tmp_path):
-    """Of either form: its weights, not new ones, are where another fit starts."""
-    still = QUICK | {"learning_rate": 1e-12, "precision": "float32"}
+def test_a_stored_folder_is_a_checkpoint_for_another_fit(tiny_bert, reviews, tmp_path):
+    """Whether transformers can open it or not, another fit starts at its weights, not at new ones."""
+    still = FAST | {"learning_rate": 1e-12, "precision": "float32"}
     for pooling in ("mean", "pooler"):
-        estimator = BertClassifier(tiny_bert, **QUICK | {"pooling": pooling}).fit(*reviews)
+        estimator = BertClassifier(tiny_bert, **FAST | {"pooling": pooling}).fit(*reviews)
         estimator.save_pretrained(tmp_path / pooling)
         further = BertRegressor(tmp_path / pooling, pooling=pooling, **still).fit(reviews[0], np.arange(48))
         word = "bert.embeddings.word_embeddings.weight"
@@ -125,15 +124,15 @@ def test_the_encoder_of_a_stored_estimator_is_a_checkpoint(tiny_bert, reviews, t
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-# -- the other way ------------------------------------------------------------------------------------------
+# -- models of transformers -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def foreign(tiny_bert, tmp_path_factory):
-    """Makes folders as a user of transformers has them."""
+def transformers_model(tiny_bert, tmp_path_factory):
+    """Makes folders as transformers writes them."""
 
     def make(**config):
-        folder = tmp_path_factory.mktemp("foreign")
+        folder = tmp_path_factory.mktemp("transformers_model")
         with torch.random.fork_rng():
             torch.manual_seed(1)
             model = transformers.BertForSequenceClassification.from_pretrained(tiny_bert, **config)
@@ -145,70 +144,72 @@ def foreign(tiny_bert, tmp_path_factory):
     return make
 
 
-def test_a_classifier_of_transformers_predicts_with_its_labels(foreign, reviews):
+def test_a_classifier_of_transformers_predicts_its_labels(transformers_model, reviews):
     names = ["neutral", "good", "awful"]  # not sorted: classes_ are
-    folder = foreign(id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
-    classifier = BertClassifier.from_pretrained(folder, **EXACT)
-    logits, _ = opened_by_transformers(folder, (reviews[0],))
+    folder = transformers_model(id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    classifier = BertClassifier.from_pretrained(folder, **FLOAT32)
+    logits, _ = open_in_transformers(folder, (reviews[0],))
     assert list(classifier.classes_) == sorted(names)
     np.testing.assert_array_equal(classifier.predict(reviews[0]), np.array(names)[logits.argmax(axis=1)])
     np.testing.assert_allclose(classifier._logits(reviews[0]), logits[:, np.argsort(names)], atol=1e-5)
     np.testing.assert_allclose(classifier.predict_proba(reviews[0]).sum(axis=1), 1)
 
 
-def test_many_unnamed_classes_keep_their_logits(foreign, reviews):
+def test_many_unnamed_classes_keep_their_logits(transformers_model, reviews):
     """Sorted as text, LABEL_10 comes before LABEL_2."""
-    folder = foreign(num_labels=12)
-    classifier = BertClassifier.from_pretrained(folder, **EXACT)
-    logits, _ = opened_by_transformers(folder, (reviews[0],))
+    folder = transformers_model(num_labels=12)
+    classifier = BertClassifier.from_pretrained(folder, **FLOAT32)
+    logits, _ = open_in_transformers(folder, (reviews[0],))
     assert list(classifier.predict(reviews[0])) == [f"LABEL_{i}" for i in logits.argmax(axis=1)]
 
 
-def test_a_multi_label_classifier_of_transformers(foreign, reviews):
-    folder = foreign(id2label={0: "z", 1: "a"}, label2id={"z": 0, "a": 1}, problem_type="multi_label_classification")
-    classifier = BertClassifier.from_pretrained(folder, **EXACT)
-    logits, _ = opened_by_transformers(folder, (reviews[0],))
+def test_a_multi_label_classifier_of_transformers_predicts_its_labels(transformers_model, reviews):
+    folder = transformers_model(
+        id2label={0: "z", 1: "a"}, label2id={"z": 0, "a": 1}, problem_type="multi_label_classification"
+    )
+    classifier = BertClassifier.from_pretrained(folder, **FLOAT32)
+    logits, _ = open_in_transformers(folder, (reviews[0],))
     assert list(classifier.label_names_) == ["z", "a"]
     np.testing.assert_array_equal(classifier.predict(reviews[0]), logits > 0)
 
 
 @pytest.mark.parametrize("config", [{"num_labels": 1}, {"num_labels": 3, "problem_type": "regression"}], ids=str)
-def test_a_regressor_of_transformers(foreign, reviews, config):
-    folder = foreign(**config)
-    values = BertRegressor.from_pretrained(folder, **EXACT).predict(reviews[0])
-    logits, _ = opened_by_transformers(folder, (reviews[0],))
+def test_a_regressor_of_transformers_predicts_its_numbers(transformers_model, reviews, config):
+    folder = transformers_model(**config)
+    values = BertRegressor.from_pretrained(folder, **FLOAT32).predict(reviews[0])
+    logits, _ = open_in_transformers(folder, (reviews[0],))
     assert values.shape == ((48,) if config["num_labels"] == 1 else (48, 3))
     np.testing.assert_allclose(values.reshape(48, -1), logits, atol=1e-5)
 
 
-def test_it_takes_pairs_as_transformers_does(foreign, reviews):
-    folder, texts = foreign(num_labels=2), reviews[0]
-    logits, _ = opened_by_transformers(folder, (texts, texts[::-1]), return_token_type_ids=True)
-    found = BertClassifier.from_pretrained(folder, **EXACT).decision_function(
+def test_a_classifier_of_transformers_takes_pairs_of_texts(transformers_model, reviews):
+    folder, texts = transformers_model(num_labels=2), reviews[0]
+    logits, _ = open_in_transformers(folder, (texts, texts[::-1]), return_token_type_ids=True)
+    found = BertClassifier.from_pretrained(folder, **FLOAT32).decision_function(
         list(zip(texts, texts[::-1], strict=True))
     )
     np.testing.assert_allclose(found, logits[:, 1] - logits[:, 0], atol=1e-5)
 
 
-def test_long_texts_are_cut_as_transformers_does(foreign):
-    folder, texts = foreign(num_labels=2), ["good " * 100 + "bad", "good"]
-    logits, _ = opened_by_transformers(folder, (texts,))
-    np.testing.assert_allclose(BertClassifier.from_pretrained(folder, **EXACT)._logits(texts), logits, atol=1e-5)
+def test_long_texts_are_truncated_as_in_transformers(transformers_model):
+    folder, texts = transformers_model(num_labels=2), ["good " * 100 + "bad", "good"]
+    logits, _ = open_in_transformers(folder, (texts,))
+    np.testing.assert_allclose(BertClassifier.from_pretrained(folder, **FLOAT32)._logits(texts), logits, atol=1e-5)
 
 
-def test_it_can_be_fitted_further_cloned_and_stored(foreign, reviews, tmp_path):
-    folder = foreign(num_labels=2)
-    classifier = BertClassifier.from_pretrained(folder, **EXACT)
+def test_a_classifier_of_transformers_can_be_fitted_cloned_and_stored(transformers_model, reviews, tmp_path):
+    folder = transformers_model(num_labels=2)
+    classifier = BertClassifier.from_pretrained(folder, **FLOAT32)
     classifier.save_pretrained(tmp_path / "model")
     again = BertClassifier.from_pretrained(tmp_path / "model")
     np.testing.assert_array_equal(again.predict_proba(reviews[0]), classifier.predict_proba(reviews[0]))
-    classifier.set_params(**QUICK | {"max_epochs": 10})
+    classifier.set_params(**FAST | {"max_epochs": 10})
     assert clone(classifier).fit(*reviews).score(*reviews) > 0.9
     assert list(classifier.fit(*reviews).classes_) == ["bad", "good"]
 
 
-def test_a_stored_estimator_without_its_state_is_not_taken_for_a_model_of_transformers(tiny_bert, reviews, tmp_path):
-    BertClassifier(tiny_bert, **QUICK).fit(*reviews).save_pretrained(tmp_path / "stored")  # mean pooling
+def test_a_stored_estimator_without_its_manifest_is_an_error_with_the_cure(tiny_bert, reviews, tmp_path):
+    BertClassifier(tiny_bert, **FAST).fit(*reviews).save_pretrained(tmp_path / "stored")  # mean pooling
     (tmp_path / "stored" / "sklearn_bert.json").unlink()
     message = (
         f"{str(tmp_path / 'stored')!r} holds an estimator of this package without its 'sklearn_bert.json'. Copy the "
@@ -218,14 +219,14 @@ def test_a_stored_estimator_without_its_state_is_not_taken_for_a_model_of_transf
         BertClassifier.from_pretrained(tmp_path / "stored")
 
 
-def test_weights_of_older_checkpoints_are_read_without_unpickling_objects(foreign, reviews):
-    folder = foreign(num_labels=2)
-    expected = BertClassifier.from_pretrained(folder, **EXACT).predict_proba(reviews[0])
+def test_weights_of_older_checkpoints_are_loaded_without_unpickling_objects(transformers_model, reviews):
+    folder = transformers_model(num_labels=2)
+    expected = BertClassifier.from_pretrained(folder, **FLOAT32).predict_proba(reviews[0])
     from safetensors.torch import load_file
 
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    np.testing.assert_array_equal(BertClassifier.from_pretrained(folder, **EXACT).predict_proba(reviews[0]), expected)
+    np.testing.assert_array_equal(BertClassifier.from_pretrained(folder, **FLOAT32).predict_proba(reviews[0]), expected)
 
 
 class Evil:
@@ -233,12 +234,12 @@ class Evil:
         return print, ("executed",)
 
 
-def test_a_pickle_among_the_weights_does_not_run(foreign, capfd):
-    folder = foreign(num_labels=2)
+def test_a_pickle_among_the_weights_is_an_error_and_is_not_run(transformers_model, capfd):
+    folder = transformers_model(num_labels=2)
     (folder / "model.safetensors").unlink()
     torch.save({"classifier.weight": Evil()}, folder / "pytorch_model.bin")
     with pytest.raises(OSError, match=r"^The weights in .* cannot be read: "):
-        BertClassifier.from_pretrained(folder, **EXACT)
+        BertClassifier.from_pretrained(folder, **FLOAT32)
     assert "executed" not in capfd.readouterr().out
 
 
@@ -249,8 +250,8 @@ def test_a_pickle_among_the_weights_does_not_run(foreign, capfd):
         (BertClassifier, {"num_labels": 1}, "regression"),
     ],
 )
-def test_the_other_estimators_model_is_an_error_that_names_the_right_one(foreign, loader, config, expected):
-    folder = foreign(**config)
+def test_a_model_for_the_other_estimator_is_an_error_that_names_it(transformers_model, loader, config, expected):
+    folder = transformers_model(**config)
     other = BertClassifier if loader is BertRegressor else BertRegressor
     message = (
         f"{str(folder)!r} holds a model of problem type {expected!r}, which is no {loader.__name__}'s. "
@@ -260,7 +261,7 @@ def test_the_other_estimators_model_is_an_error_that_names_the_right_one(foreign
         loader.from_pretrained(folder)
 
 
-def test_another_architecture_is_an_error_that_says_what_to_do(tiny_bert):
+def test_another_architecture_is_an_error_with_the_cure(tiny_bert):
     message = (
         f"{tiny_bert!r} holds ['BertModel'] of type 'bert'. Expected a folder that save_pretrained wrote, or one with "
         "a BertForSequenceClassification. For another encoder, pass the folder as model= and fit."
@@ -269,24 +270,24 @@ def test_another_architecture_is_an_error_that_says_what_to_do(tiny_bert):
         BertClassifier.from_pretrained(tiny_bert)
 
 
-def test_classes_of_the_same_name_are_an_error(foreign):
-    folder = foreign(id2label={0: "a", 1: "a"}, label2id={"a": 0})
+def test_classes_of_the_same_name_are_an_error(transformers_model):
+    folder = transformers_model(id2label={0: "a", 1: "a"}, label2id={"a": 0})
     with pytest.raises(ValueError, match=r"gives several classes the same name: \['a', 'a'\]\. Expected a name of its"):
-        BertClassifier.from_pretrained(folder, **EXACT)
+        BertClassifier.from_pretrained(folder, **FLOAT32)
 
 
-def test_missing_weights_are_an_error(foreign):
+def test_missing_weights_are_an_error(transformers_model):
     from safetensors.torch import load_file, save_file
 
-    folder = foreign(num_labels=2)
+    folder = transformers_model(num_labels=2)
     weights = load_file(folder / "model.safetensors")
     del weights["classifier.bias"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(OSError, match=r"lack classifier\.bias\. Expected those of a fine-tuned Bert"):
-        BertClassifier.from_pretrained(folder, **EXACT)
+        BertClassifier.from_pretrained(folder, **FLOAT32)
 
 
-def test_without_its_state_a_stored_folder_opens_as_transformers_model(tiny_bert, reviews, tmp_path):
+def test_a_stored_estimator_without_its_manifest_opens_as_a_model_of_transformers(tiny_bert, reviews, tmp_path):
     classifier = BertClassifier(tiny_bert, **SHARED).fit(*reviews)
     classifier.save_pretrained(tmp_path / "model")
     (tmp_path / "model" / STATE).unlink()
