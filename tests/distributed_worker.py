@@ -1,4 +1,4 @@
-"""What the tests of several processes do in each of them, and how they are started on this machine."""
+"""The tasks that tests run in several processes at once, and the functions that start these processes."""
 
 import atexit
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-EXACT = {
+DETERMINISTIC = {
     "max_epochs": 2,
     "learning_rate": 1e-2,
     "batch_size": 13,  # 48 rows: a last batch of nine
@@ -26,7 +26,7 @@ EXACT = {
 
 
 def start(n, *arguments, **options):
-    """`n` processes that run this module with the arguments, set up as a launcher would."""
+    """Start `n` processes that run this module with the arguments, in the environment that a launcher sets."""
     port = _free_port()
     shared = os.environ | {
         "PYTHONPATH": str(ROOT),
@@ -44,7 +44,7 @@ def start(n, *arguments, **options):
 
 
 def finish(processes, timeout=240):
-    """What each of them printed, once all have ended well."""
+    """Wait until all processes have ended without an error; the pairs (stdout, stderr) of each."""
     try:
         printed = [process.communicate(timeout=timeout) for process in processes]
     finally:
@@ -56,7 +56,7 @@ def finish(processes, timeout=240):
 
 
 def _free_port():
-    """One below those that the system hands out by itself, so that nobody gets it before the processes do."""
+    """A free port below those that the system assigns, so that no other program gets it in the meantime."""
     while True:
         port = random.SystemRandom().randrange(15_000, 30_000)
         with socket.socket() as probe, suppress(OSError):
@@ -64,8 +64,8 @@ def _free_port():
             return port
 
 
-def reviews():
-    """Texts of different lengths, their classes, labels and numbers, and weights of the rows."""
+def example_rows():
+    """48 texts of different lengths, and for each row a class, three labels, a number and a weight."""
     words = "good great fine nice lovely superb bad awful poor dull terrible broken".split()
     texts = [f"the {('movie', 'plot', 'soup')[i % 3]} was {'very ' * (i % 5)}{words[i % 12]}" for i in range(48)]
     good = np.arange(48) % 12 < 6
@@ -75,7 +75,7 @@ def reviews():
 
 
 def outcome(estimator, predicted):
-    """What should be the same in any number of processes."""
+    """What must be equal for any number of processes."""
     weights = np.concatenate([p.detach().numpy().ravel() for p in estimator.module_.parameters()])
     return {"predicted": predicted, "loss": estimator.loss_curve_, "weights": weights}
 
@@ -83,103 +83,103 @@ def outcome(estimator, predicted):
 def classification(model, **changes):
     from sklearn_bert import BertClassifier
 
-    texts, y, _, _, weights = reviews()
-    classifier = BertClassifier(model, **EXACT | changes).fit(texts, y, sample_weight=weights)
+    texts, y, _, _, weights = example_rows()
+    classifier = BertClassifier(model, **DETERMINISTIC | changes).fit(texts, y, sample_weight=weights)
     return outcome(classifier, classifier.predict_proba(texts))
 
 
 def multi_label(model):
     from sklearn_bert import BertClassifier
 
-    texts, _, labels, _, _ = reviews()
-    classifier = BertClassifier(model, **EXACT).fit(texts, labels)
+    texts, _, labels, _, _ = example_rows()
+    classifier = BertClassifier(model, **DETERMINISTIC).fit(texts, labels)
     return outcome(classifier, classifier.predict_proba(texts))
 
 
 def weighted_regression(model, **changes):
     from sklearn_bert import BertRegressor
 
-    texts, _, _, numbers, weights = reviews()
-    regressor = BertRegressor(model, **EXACT | changes).fit(texts, numbers, sample_weight=weights)
+    texts, _, _, numbers, weights = example_rows()
+    regressor = BertRegressor(model, **DETERMINISTIC | changes).fit(texts, numbers, sample_weight=weights)
     return outcome(regressor, regressor.predict(texts))
 
 
 def pairs(model):
     from sklearn_bert import BertRegressor
 
-    texts, _, _, numbers, _ = reviews()
+    texts, _, _, numbers, _ = example_rows()
     both = list(zip(texts, texts[::-1], strict=True))
-    regressor = BertRegressor(model, **EXACT).fit(both, numbers)
+    regressor = BertRegressor(model, **DETERMINISTIC).fit(both, numbers)
     return outcome(regressor, regressor.predict(both))
 
 
 def validation(model):
-    """A held-out part, the best epoch's weights, a frozen encoder that reads once, and a head with hidden layers."""
+    """Held-out rows, weights of the best epoch, a frozen encoder and a head with hidden layers."""
     return classification(
         model, early_stopping=True, max_epochs=4, freeze="encoder", hidden_layer_sizes=(5,), n_iter_no_change=4
     )
 
 
-def stream(model):
-    """Chunks, of which the last has fewer rows than there are processes, and a prediction of one text."""
+def chunks(model):
+    """`partial_fit` on chunks, the last with fewer rows than processes, and a prediction of one text."""
     from sklearn_bert import BertClassifier
 
-    texts, y, _, _, _ = reviews()
-    classifier = BertClassifier(model, **EXACT)
+    texts, y, _, _, _ = example_rows()
+    classifier = BertClassifier(model, **DETERMINISTIC)
     for rows in (slice(0, 30), slice(30, 47), slice(47, 48)):
         classifier.partial_fit(texts[rows], y[rows], classes=["bad", "good"])
     return outcome(classifier, np.concatenate([classifier.predict_proba(texts[:1]), classifier.predict_proba(texts)]))
 
 
-SAME = {
+FLOAT64_CASES = {
     "classification": classification,
     "multi label": multi_label,
     "weighted regression": weighted_regression,
     "pairs": pairs,
     "windows": lambda model: classification(model, max_length=7, long_text="window", stride=2),
     "validation": validation,
-    "stream": stream,
+    "chunks": chunks,
     "one row at a time": lambda model: classification(model, batch_size=1, weight_decay=0.1),
-    "a new head and pieces": lambda model: classification(model, head_init="random", micro_batch_size=2),
+    "random head and micro batches": lambda model: classification(model, head_init="random", micro_batch_size=2),
 }
-ROUNDED = {
+FLOAT32_CASES = {
     "classification": lambda model: classification(model, precision="float32"),
     "weighted regression": lambda model: weighted_regression(model, precision="float32"),
 }
 
 
-def same(model, folder, rank):
-    """Every case, and what came out of it, in files."""
-    for kind, table in (("float64", SAME), ("float32", ROUNDED)):
+def run_cases(model, folder, rank):
+    """Run every case and write its outcome to a file."""
+    for kind, table in (("float64", FLOAT64_CASES), ("float32", FLOAT32_CASES)):
         for name, case in table.items():
             np.savez(Path(folder) / f"{kind} {name} {rank}.npz", **case(model))
 
 
-def dropout(model, folder, rank):
-    """Two fits of the same seed, and one without a seed; the numbers that each process draws for itself."""
+def print_dropout_states(model, folder, rank):
+    """Fit twice with one seed and once without; print checksums of the weights and of all random states."""
     import torch
 
     from sklearn_bert._training.training_net import BertNet
 
-    drawn, step = [], BertNet.train_step
+    states, train_step = [], BertNet.train_step
 
-    def noting(net, batch, **params):
-        drawn.append(torch.get_rng_state().numpy().tobytes())
-        return step(net, batch, **params)
+    def record_state(net, batch, **params):
+        states.append(torch.get_rng_state().numpy().tobytes())
+        return train_step(net, batch, **params)
 
-    BertNet.train_step = noting
+    BertNet.train_step = record_state
     for seed in (0, 0, None):
         fitted = classification(model, dropout=0.2, attention_dropout=0.1, random_state=seed)
-        print(blake2b(fitted["weights"].tobytes()).hexdigest(), blake2b(b"".join(drawn)).hexdigest())
-        drawn.clear()
+        print(blake2b(fitted["weights"].tobytes()).hexdigest(), blake2b(b"".join(states)).hexdigest())
+        states.clear()
 
 
-def disagreement(model, folder, rank):
-    """Processes that are given different things; each says what it was told."""
+def print_errors_of_different_inputs(model, folder, rank):
+    """Call fit and predict with different arguments in each process; print the errors."""
     from sklearn_bert import BertClassifier
 
-    texts, y, _, _, _ = reviews()
-    classifier = BertClassifier(model, **EXACT)
+    texts, y, _, _, _ = example_rows()
+    classifier = BertClassifier(model, **DETERMINISTIC)
 
     def attempt(function, *arguments):
         try:
@@ -188,34 +188,34 @@ def disagreement(model, folder, rank):
             print(error)
 
     attempt(classifier.fit, texts[rank::2], y[:24])
-    attempt(BertClassifier(model, **EXACT | {"batch_size": 13 + rank}).fit, texts, y)
-    attempt(BertClassifier(model, **EXACT, checkpoint_dir=Path(folder) / str(rank)).fit, texts, y)
-    attempt(BertClassifier(model, **EXACT, checkpoint_dir=Path(folder) / str(rank)).fit, texts, y)
+    attempt(BertClassifier(model, **DETERMINISTIC | {"batch_size": 13 + rank}).fit, texts, y)
+    attempt(BertClassifier(model, **DETERMINISTIC, checkpoint_dir=Path(folder) / str(rank)).fit, texts, y)
+    attempt(BertClassifier(model, **DETERMINISTIC, checkpoint_dir=Path(folder) / str(rank)).fit, texts, y)
     classifier.fit(texts, y)
     attempt(classifier.predict, texts[rank::2])
     print(len(classifier.predict(texts)))
 
 
-def interrupted(model, folder, rank):
-    """A training of thirty epochs with a checkpoint; the result in files."""
+def fit_with_checkpoint(model, folder, rank):
+    """Train for thirty epochs with a checkpoint folder; write the outcome to a file."""
     fitted = classification(model, max_epochs=30, checkpoint_dir=folder, learning_rate=1e-3)
     np.savez(Path(folder) / f"{rank}.npz", **fitted)
 
 
-def ended(model, folder, rank):
-    """A fit; the names of torch's threads after it, and at the end of the program."""
+def print_threads_at_exit(model, folder, rank):
+    """Fit; print the names of the threads of torch after the fit and at the end of the program."""
 
     def print_threads():
         names = sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
         print([name for name in names if name.startswith(("gloo", "pt_"))])
 
-    atexit.register(print_threads)  # runs after what the fit registers
+    atexit.register(print_threads)  # runs after the functions that the fit registers
     classification(model)
     print_threads()
 
 
-def shown(model, folder, rank):
-    """A fit that shows all that it can."""
+def verbose_fit(model, folder, rank):
+    """Fit with the most verbose output."""
     classification(model, verbose=2)
 
 

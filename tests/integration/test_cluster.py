@@ -1,4 +1,4 @@
-"""A search on worker processes of a Dask cluster, on this machine, and rows from files larger than memory."""
+"""Grid searches on the worker processes of a Dask cluster on this machine."""
 
 import os
 import signal
@@ -13,14 +13,14 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_bert import BertClassifier
-from tests.distributed_worker import EXACT, reviews
+from tests.distributed_worker import DETERMINISTIC, example_rows
 
 distributed = pytest.importorskip("dask.distributed")
 N_FITS = 18  # six candidates in three folds
 
 
 class Texts(list):
-    """Texts that count how often they are pickled in this process."""
+    """A list of texts that counts how often this process pickles it."""
 
     n_pickled = 0
 
@@ -29,8 +29,8 @@ class Texts(list):
         return list, (list(self),)
 
 
-class NotingScore:
-    """The accuracy, and a file in a folder for each time that it is asked for."""
+class RecordingScore:
+    """The accuracy; each call creates a file in a folder."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -42,7 +42,7 @@ class NotingScore:
 
 @pytest.fixture(scope="module")
 def client():
-    """Of a scheduler and two worker processes; a worker that dies is replaced."""
+    """The client of a scheduler with two worker processes; the scheduler replaces a worker that dies."""
     environment = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with (
         distributed.LocalCluster(
@@ -54,14 +54,14 @@ def client():
 
 
 def make_search(tiny_bert, **settings):
-    classifier = BertClassifier(tiny_bert, **EXACT)
+    classifier = BertClassifier(tiny_bert, **DETERMINISTIC)
     grid = {"learning_rate": [1e-3, 1e-2, 3e-2], "max_epochs": [1, 2]}
     return GridSearchCV(classifier, grid, cv=3, **settings)
 
 
 @pytest.fixture(scope="module")
 def serial(tiny_bert):
-    texts, y, *_ = reviews()
+    texts, y, *_ = example_rows()
     return make_search(tiny_bert).fit(texts, y)
 
 
@@ -74,8 +74,8 @@ def assert_same_search(search, serial):
 
 
 @pytest.mark.slow
-def test_a_search_on_dask_gives_the_scores_of_the_serial_one_and_ships_texts_once(client, serial, tiny_bert):
-    texts, y, *_ = reviews()
+def test_grid_search_on_dask_equals_the_serial_search_and_sends_texts_once(client, serial, tiny_bert):
+    texts, y, *_ = example_rows()
     Texts.n_pickled = 0
     with joblib.parallel_config("dask"):
         search = make_search(tiny_bert).fit(Texts(texts), y)
@@ -84,8 +84,8 @@ def test_a_search_on_dask_gives_the_scores_of_the_serial_one_and_ships_texts_onc
 
 
 @pytest.mark.slow
-def test_a_search_outlives_a_killed_worker(client, serial, tiny_bert, tmp_path):
-    texts, y, *_ = reviews()
+def test_grid_search_on_dask_survives_a_killed_worker(client, serial, tiny_bert, tmp_path):
+    texts, y, *_ = example_rows()
     workers = client.run(os.getpid)
     victim = next(iter(workers.values()))
 
@@ -97,7 +97,7 @@ def test_a_search_outlives_a_killed_worker(client, serial, tiny_bert, tmp_path):
     killer = threading.Thread(target=kill)
     killer.start()
     with joblib.parallel_config("dask"):
-        search = make_search(tiny_bert, scoring=NotingScore(tmp_path)).fit(texts, y)
+        search = make_search(tiny_bert, scoring=RecordingScore(tmp_path)).fit(texts, y)
     killer.join()
     assert_same_search(search, serial)
     assert len(list(tmp_path.iterdir())) >= N_FITS

@@ -1,4 +1,4 @@
-"""Rows that come in chunks: the same predictions in the same order, and a training that goes through them."""
+"""Rows read in chunks from files: predictions equal those of all rows at once, and `partial_fit` trains on them."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import pytest
 
 from sklearn_bert import BertClassifier
 from tests.benchmarks import out_of_core
-from tests.distributed_worker import EXACT
+from tests.distributed_worker import DETERMINISTIC
 from tests.helpers import cases
 
 N_ROWS, CHUNK = 130, 40  # an uneven last chunk
@@ -25,7 +25,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def fitted(tiny_bert, files):
     rows = pd.read_parquet(files[0])
-    return BertClassifier(tiny_bert, **EXACT).fit(rows["text"], rows["good"])
+    return BertClassifier(tiny_bert, **DETERMINISTIC).fit(rows["text"], rows["good"])
 
 
 def dask_partitions(files):
@@ -45,7 +45,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("source", **cases(SOURCES))
-def test_chunks_are_predicted_as_the_whole_is(source, files, fitted):
+def test_predictions_of_chunks_equal_predictions_of_the_whole(source, files, fitted):
     chunks = list(source(files))
     assert len(chunks) > 2
     predicted = np.concatenate([fitted.predict_proba(chunk["text"]) for chunk in chunks])
@@ -54,8 +54,8 @@ def test_chunks_are_predicted_as_the_whole_is(source, files, fitted):
 
 
 @pytest.mark.parametrize("source", **cases(SOURCES))
-def test_a_training_goes_through_the_chunks(source, files, tiny_bert):
-    classifier, expected = BertClassifier(tiny_bert, **EXACT), BertClassifier(tiny_bert, **EXACT)
+def test_partial_fit_trains_on_the_chunks_of_every_reader(source, files, tiny_bert):
+    classifier, expected = BertClassifier(tiny_bert, **DETERMINISTIC), BertClassifier(tiny_bert, **DETERMINISTIC)
     chunks = list(source(files))
     for chunk in chunks:
         classifier.partial_fit(chunk["text"], chunk["good"], classes=[False, True])
@@ -64,7 +64,7 @@ def test_a_training_goes_through_the_chunks(source, files, tiny_bert):
     assert classifier.loss_curve_ == expected.loss_curve_
 
 
-def test_a_file_is_predicted_into_a_file_in_its_order(files, fitted, tmp_path, capsys):
+def test_prediction_from_file_to_file_keeps_the_row_order(files, fitted, tmp_path, capsys):
     fitted.save_pretrained(tmp_path / "model")
     out_of_core.predict(tmp_path / "model", files[0], tmp_path / "out.parquet", CHUNK)
     written = pq.read_table(tmp_path / "out.parquet").to_pandas()

@@ -1,0 +1,161 @@
+"""Several real processes on this machine train and predict as one process does; one that dies ends the others."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from sklearn_bert import BertClassifier
+from tests.distributed_worker import (
+    DETERMINISTIC,
+    FLOAT32_CASES,
+    FLOAT64_CASES,
+    ROOT,
+    classification,
+    example_rows,
+    finish,
+    start,
+)
+from tests.helpers import cases
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def results(request, tiny_bert, tmp_path_factory):
+    """A function from the name of a case to its outcome in each process."""
+    folder = tmp_path_factory.mktemp("results")
+    finish(start(request.param, "run_cases", tiny_bert, folder))
+    return lambda name: [dict(np.load(folder / f"{name} {rank}.npz")) for rank in range(request.param)]
+
+
+@pytest.mark.parametrize("name", FLOAT64_CASES)
+def test_several_processes_train_and_predict_as_one_process_does(name, results, tiny_bert):
+    expected = FLOAT64_CASES[name](tiny_bert)
+    for found in results(f"float64 {name}"):
+        for what, value in expected.items():
+            np.testing.assert_allclose(found[what], value, rtol=1e-9, atol=1e-9, err_msg=what)
+
+
+@pytest.mark.parametrize("name", FLOAT32_CASES)
+def test_several_processes_in_float32_differ_from_one_by_rounding_only(name, results, tiny_bert):
+    expected = FLOAT32_CASES[name](tiny_bert)
+    for found in results(f"float32 {name}"):
+        for what in ("predicted", "loss"):
+            np.testing.assert_allclose(found[what], expected[what], rtol=1e-4, atol=1e-4, err_msg=what)
+
+
+@pytest.mark.parametrize(
+    "name", [f"float64 {name}" for name in FLOAT64_CASES] + [f"float32 {name}" for name in FLOAT32_CASES]
+)
+def test_all_processes_end_with_bitwise_equal_results(name, results):
+    first, *others = results(name)
+    for other in others:
+        for what, expected in first.items():
+            assert np.array_equal(other[what], expected), what
+
+
+def test_dropout_differs_between_processes_and_the_weights_are_equal(tiny_bert, tmp_path):
+    (first, _), (second, _) = finish(start(2, "print_dropout_states", tiny_bert, tmp_path))
+    first, second = ([line.split() for line in printed.splitlines()] for printed in (first, second))
+    assert [weights for weights, _ in first] == [weights for weights, _ in second]
+    assert first[0] == first[1] != first[2]
+    assert not {states for _, states in first} & {states for _, states in second}
+
+
+def test_processes_with_different_data_or_parameters_raise(tiny_bert, tmp_path):
+    message = (
+        "The processes of this run do not fit the same. Different are: {}. Pass the same data and parameters in every "
+        "process: each takes its share of the rows by itself."
+    )
+    expected = [
+        message.format("X"),
+        message.format("batch_size"),
+        message.format("the epoch in checkpoint_dir"),
+        "The processes of this run predict different texts. Pass the same texts in every process: each computes its "
+        "share of them, and all get every row.",
+        "48",
+    ]
+    for printed, _ in finish(start(2, "print_errors_of_different_inputs", tiny_bert, tmp_path)):
+        assert printed.splitlines() == expected
+
+
+def test_killed_process_ends_the_other_and_the_fit_resumes_in_any_number_of_processes(tiny_bert, tmp_path):
+    expected = classification(tiny_bert, max_epochs=30, learning_rate=1e-3)
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    survivor, victim = start(2, "fit_with_checkpoint", tiny_bert, folder)
+    try:
+        while not (folder / "training_state.safetensors").exists():
+            assert survivor.poll() is None, survivor.communicate()
+            time.sleep(0.05)
+        victim.kill()
+        killed = time.monotonic()
+        errors = survivor.communicate(timeout=120)[1]
+        assert time.monotonic() - killed < 60  # the default timeout of a message is half an hour
+    finally:
+        survivor.kill()
+        victim.communicate()
+    assert survivor.returncode == 1
+    assert re.search(
+        r"^(\[rank0\]: )?RuntimeError: Another process of this run does not answer any more \(.+\)\. Look at what it "
+        r"printed last, then start all of them again; with checkpoint_dir a fit goes on after its last whole epoch\.$",
+        errors,
+        re.MULTILINE,
+    )
+    for n in (1, 2, 3):
+        copied = shutil.copytree(folder, tmp_path / str(n))
+        finish(start(n, "fit_with_checkpoint", tiny_bert, copied))
+        for rank in range(n):
+            for what, values in np.load(copied / f"{rank}.npz").items():
+                np.testing.assert_allclose(values, expected[what], rtol=1e-9, atol=1e-9)
+        assert len(list(copied.glob("*.safetensors"))) == 1
+
+
+def test_no_thread_of_torch_remains_at_the_end_of_the_program(tiny_bert, tmp_path):
+    """Such a thread would abort the program in some runs, after all its work is done."""
+    for rank, (printed, _) in enumerate(finish(start(2, "print_threads_at_exit", tiny_bert, tmp_path))):
+        during, after = printed.splitlines()
+        assert ("pt_gloo_runloop" in during, "pt_tcpstore_uv" in during) == (True, rank == 0)
+        assert after == "[]"
+
+
+def test_only_the_first_process_prints_progress(tiny_bert, tmp_path):
+    (printed, bar), other = finish(start(2, "verbose_fit", tiny_bert, tmp_path))
+    assert "epoch" in printed
+    assert "single_label_classification (2 classes), on cpu in float64, 2 epochs" in printed
+    assert "48/96" in bar or "96/96" in bar
+    assert other == ("", "")
+
+
+SCRIPT = """
+import sys
+from sklearn_bert import BertClassifier
+from tests.distributed_worker import DETERMINISTIC, example_rows
+
+texts, y, *_ = example_rows()
+classifier = BertClassifier(sys.argv[1], **DETERMINISTIC).fit(texts, y)
+sys.stdout.write(f"{classifier.loss_curve_[-1]:.9f}\\n")
+"""
+
+
+LAUNCHERS = {
+    "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"],
+    "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+}
+
+
+@pytest.mark.parametrize("launcher", **cases(LAUNCHERS))
+def test_unchanged_script_runs_under_a_launcher(launcher, tiny_bert, tmp_path, monkeypatch):
+    texts, y, *_ = example_rows()
+    expected = BertClassifier(tiny_bert, **DETERMINISTIC).fit(texts, y)
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = [sys.executable, "-m", *launcher, str(script), tiny_bert]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
+    assert printed.splitlines() == [f"{expected.loss_curve_[-1]:.9f}"] * 2
