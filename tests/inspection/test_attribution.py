@@ -1,4 +1,4 @@
-"""Attributions that sum to what they explain, of the words as written, for every mode and form of text."""
+"""`explain`: attributions sum to the explained score, per word as written, for every type of y and of text."""
 
 import numpy as np
 import pandas as pd
@@ -39,26 +39,26 @@ def pairs_of(texts):
 
 
 def check_completeness(attribution, score, tolerance=1e-3):
-    """The words' attributions sum to the difference of the scores, up to the reported error, which is small."""
+    """The attributions of the words sum to the difference of the scores, up to the small reported error."""
     difference = attribution.score - attribution.baseline_score
     assert attribution.score == pytest.approx(score, abs=1e-9)
     assert attribution.attributions.sum() - difference == pytest.approx(attribution.convergence_delta, abs=1e-12)
     assert abs(attribution.convergence_delta) < tolerance * max(1, abs(difference))
 
 
-# -- completeness, in every mode ----------------------------------------------------------------------
+# -- completeness, for every type of y ------------------------------------------------------------------
 
 
-def test_two_classes_are_explained_by_the_margin_of_the_one_over_the_other(fitted):
+def test_explain_two_classes_sums_to_the_decision_function(fitted):
     margins = fitted.decision_function(TEXTS)
     for attribution, margin in zip(fitted.explain(TEXTS, "good"), margins, strict=True):
         assert (attribution.output_kind, attribution.target) == ("class", "good")
         check_completeness(attribution, margin)
-    for against, towards in zip(fitted.explain(TEXTS, "bad"), fitted.explain(TEXTS, "good"), strict=True):
-        np.testing.assert_allclose(against.attributions, -towards.attributions, atol=1e-12)
+    for opposite, expected in zip(fitted.explain(TEXTS, "bad"), fitted.explain(TEXTS, "good"), strict=True):
+        np.testing.assert_allclose(opposite.attributions, -expected.attributions, atol=1e-12)
 
 
-def test_one_of_several_classes_is_explained_by_its_logit(tiny_bert, reviews):
+def test_explain_one_of_several_classes_sums_to_its_logit(tiny_bert, reviews):
     texts, _ = reviews
     y = length_in_words(texts) % 3 + 7
     estimator = BertClassifier(tiny_bert, **EXACT).fit(texts, y)
@@ -67,7 +67,7 @@ def test_one_of_several_classes_is_explained_by_its_logit(tiny_bert, reviews):
         check_completeness(attribution, logits[1])
 
 
-def test_a_label_is_explained_by_its_logit_and_named_as_y_names_it(tiny_bert, reviews):
+def test_explain_a_label_sums_to_its_logit_and_uses_the_label_name(tiny_bert, reviews):
     texts, y = reviews
     labels = pd.DataFrame({"praise": np.array(y) == "good", "long": length_in_words(texts) > 5}).astype(int)
     estimator = BertClassifier(tiny_bert, **EXACT).fit(texts, labels)
@@ -78,7 +78,7 @@ def test_a_label_is_explained_by_its_logit_and_named_as_y_names_it(tiny_bert, re
     assert estimator.explain(TEXTS[:1], 1)[0].target == 1
 
 
-def test_an_output_is_explained_in_the_units_of_y(tiny_bert, reviews):
+def test_explain_an_output_uses_the_units_of_y(tiny_bert, reviews):
     texts, _ = reviews
     y = 1000 + 50.0 * length_in_words(texts)
     estimator = BertRegressor(tiny_bert, **EXACT).fit(texts, y)
@@ -91,7 +91,7 @@ def test_an_output_is_explained_in_the_units_of_y(tiny_bert, reviews):
 
 
 @pytest.mark.parametrize("pair_encoding", ["bi_encoder", "cross_encoder"])
-def test_both_texts_of_a_pair_are_explained(tiny_bert, reviews, pair_encoding):
+def test_explain_a_pair_attributes_the_words_of_both_texts(tiny_bert, reviews, pair_encoding):
     texts, y = reviews
     estimator = BertClassifier(tiny_bert, pair_encoding=pair_encoding, **EXACT).fit(pairs_of(texts), y)
     attributions = estimator.explain(PAIRS, "good", n_steps=256)
@@ -113,7 +113,7 @@ def test_both_texts_of_a_pair_are_explained(tiny_bert, reviews, pair_encoding):
         }
     ),
 )
-def test_other_encoders_are_explained(config, tmp_path, reviews):
+def test_explain_supports_other_encoders(config, tmp_path, reviews):
     tokenizer = make_tokenizer(WORDS)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     if config.model_type != "distilbert":
@@ -128,7 +128,7 @@ def test_other_encoders_are_explained(config, tmp_path, reviews):
         check_completeness(attribution, margin, tolerance=1e-2)
 
 
-def test_more_steps_come_nearer_and_the_delta_is_captums_own(fitted):
+def test_convergence_delta_shrinks_with_n_steps_and_equals_that_of_captum(fitted):
     from captum.attr import LayerIntegratedGradients
 
     text = ["the movie was very good"]
@@ -162,18 +162,18 @@ def test_more_steps_come_nearer_and_the_delta_is_captums_own(fitted):
             "unknown characters": ("good 日本 🙂", ["good", "日", "本", "🙂"]),
             "names of special tokens": ("the [SEP] was [CLS] good", ["the", "[SEP]", "was", "[CLS]", "good"]),
             "markup": ("<b>&amp;", ["<", "b", ">", "&", "amp", ";"]),
-            "nothing": ("", []),
+            "empty": ("", []),
         }
     ),
 )
-def test_pieces_are_merged_to_words_as_they_are_written(fitted, text, words):
+def test_explain_merges_word_pieces_to_words_as_written(fitted, text, words):
     [attribution] = fitted.explain([text])
     assert list(attribution.words) == words
     assert [text[begin:end] for _, begin, end in attribution.places] == words
     assert attribution.attributions.shape == (len(words),)
 
 
-def test_a_long_text_is_explained_as_it_is_read(tiny_bert, reviews):
+def test_explain_a_long_text_covers_the_words_left_after_truncation(tiny_bert, reviews):
     text = " ".join(f"{word} the" for word in WORDS[:20])
     with pytest.warns(UserWarning, match="were cut"):
         estimator = BertClassifier(tiny_bert, max_length=8, **EXACT).fit(*reviews)
@@ -183,7 +183,7 @@ def test_a_long_text_is_explained_as_it_is_read(tiny_bert, reviews):
     check_completeness(attribution, estimator.decision_function([text])[0])
 
 
-def test_a_text_in_windows_is_explained_as_a_whole(tiny_bert, reviews):
+def test_explain_a_text_in_windows_covers_the_whole_text(tiny_bert, reviews):
     settings = EXACT | {"long_text": "window", "max_length": 6, "stride": 2}
     classifier = BertClassifier(tiny_bert, **settings).fit(*reviews)
     texts = ["the movie was good and the plot was very very good", "good", ""]
@@ -194,14 +194,14 @@ def test_a_text_in_windows_is_explained_as_a_whole(tiny_bert, reviews):
         assert list(attribution.words) == text.split()
 
 
-def test_a_word_that_says_nothing_adds_nothing(fitted):
-    """[PAD] stands in the text and in the text without words, so it can make no difference."""
+def test_explain_gives_pad_tokens_no_attribution(fitted):
+    """[PAD] is in the input and in the baseline, so it contributes nothing to the difference."""
     [attribution] = fitted.explain(["the movie [PAD] was good"])
     assert attribution.words[2] == "[PAD]"
     np.testing.assert_allclose(attribution.attributions[2], 0, atol=1e-12)
 
 
-def test_the_word_that_was_learned_counts_most(tiny_bert, reviews):
+def test_explain_gives_the_decisive_word_the_largest_attribution(tiny_bert, reviews):
     estimator = BertClassifier(tiny_bert, **EXACT | {"max_epochs": 10}).fit(*reviews)
     for word, label in (("good", "good"), ("awful", "bad")):
         [attribution] = estimator.explain([f"the movie was {word}"])
@@ -209,7 +209,7 @@ def test_the_word_that_was_learned_counts_most(tiny_bert, reviews):
         assert attribution.words[attribution.attributions.argmax()] == word
 
 
-def test_the_real_tokenizers_pieces_are_merged(minilm):
+def test_explain_merges_the_word_pieces_of_a_real_tokenizer(minilm):
     texts = ["unaffordable helmets", "lovely service"] * 4
     estimator = BertClassifier(minilm, max_epochs=1, random_state=0).fit(texts, [0, 1] * 4)
     assert len(estimator.tokenizer_(texts[0])["input_ids"]) > 4
@@ -222,7 +222,7 @@ def test_the_real_tokenizers_pieces_are_merged(minilm):
 # -- which target -------------------------------------------------------------------------------------
 
 
-def test_without_a_target_the_prediction_is_explained(fitted, tiny_bert, reviews):
+def test_explain_without_target_explains_the_prediction(fitted, tiny_bert, reviews):
     texts, _ = reviews
     assert [a.target for a in fitted.explain(texts[:6], n_steps=1)] == fitted.predict(texts[:6]).tolist()
     labels = np.column_stack([length_in_words(texts) > 4, length_in_words(texts) <= 4]).astype(int)
@@ -232,13 +232,13 @@ def test_without_a_target_the_prediction_is_explained(fitted, tiny_bert, reviews
 
 
 @pytest.mark.parametrize("target", ["great", 1, ["good"]])
-def test_an_unknown_target_is_an_error_that_lists_the_known(fitted, target):
+def test_explain_raises_for_an_unknown_target_and_lists_the_known_ones(fitted, target):
     message = f"Got target={target!r}, expected None or one of ['bad', 'good']. Pass what is to be explained."
     with pytest.raises(ValueError, match=exactly(message)):
         fitted.explain(TEXTS, target)
 
 
-def test_several_outputs_need_a_target(tiny_bert, reviews):
+def test_explain_raises_for_several_outputs_without_target(tiny_bert, reviews):
     texts, _ = reviews
     y = np.column_stack([length_in_words(texts), -length_in_words(texts)])
     estimator = BertRegressor(tiny_bert, **EXACT).fit(texts, y)
@@ -251,13 +251,13 @@ def test_several_outputs_need_a_target(tiny_bert, reviews):
 
 
 @pytest.mark.parametrize("n_steps", [0, 2.5])
-def test_a_number_of_steps_that_is_none_is_an_error(fitted, n_steps):
+def test_explain_raises_for_an_invalid_n_steps(fitted, n_steps):
     message = f"Got n_steps={n_steps}, expected an int of at least 1. 64 do for most texts."
     with pytest.raises(ValueError, match=exactly(message)):
         fitted.explain(TEXTS, n_steps=n_steps)
 
 
-def test_explaining_before_fit_is_an_error(tiny_bert):
+def test_explain_before_fit_raises_not_fitted_error(tiny_bert):
     with pytest.raises(NotFittedError):
         BertClassifier(tiny_bert).explain(TEXTS)
 
@@ -265,24 +265,24 @@ def test_explaining_before_fit_is_an_error(tiny_bert):
 # -- nothing else changes -----------------------------------------------------------------------------
 
 
-def test_explaining_leaves_the_estimator_and_the_caller_as_they_were(tiny_bert, reviews):
+def test_explain_does_not_change_the_estimator_or_the_modes_of_torch(tiny_bert, reviews):
     estimator = BertClassifier(tiny_bert, **EXACT).fit(*reviews)
     state = torch.random.get_rng_state()
     with torch.inference_mode():
         first = estimator.explain(TEXTS)
         assert torch.is_inference_mode_enabled()
     with torch.no_grad():
-        again = estimator.explain(TEXTS)
+        second = estimator.explain(TEXTS)
         assert not torch.is_grad_enabled()
-    for a, b in zip(first, again, strict=True):
+    for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a.attributions, b.attributions)
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(p.grad is None for p in estimator.module_.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in estimator.module_.modules())
 
 
-def test_other_threads_may_predict_meanwhile(fitted):
-    """Captum replaces what a layer gives, by a hook; that layer must be none that a prediction runs through."""
+def test_explain_sets_no_hook_on_a_layer_that_predictions_use(fitted):
+    """Captum replaces the output of a layer by a hook, which would change predictions of other threads."""
     layers = [fitted.module_.bert, *fitted.module_.bert.modules()]
     hooks = []
 
@@ -296,7 +296,7 @@ def test_other_threads_may_predict_meanwhile(fitted):
     assert not any(hooks)
 
 
-def test_steps_in_pieces_give_the_same(fitted, monkeypatch):
+def test_explain_in_smaller_batches_gives_the_same_attributions(fitted, monkeypatch):
     whole = fitted.explain(TEXTS)
     monkeypatch.setattr("sklearn_bert._inspection.attribution._TOKENS_AT_A_TIME", 50)
     for a, b in zip(whole, fitted.explain(TEXTS), strict=True):
@@ -305,7 +305,7 @@ def test_steps_in_pieces_give_the_same(fitted, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_explains_as_a_cpu_does(tiny_bert, reviews):
+def test_explain_on_a_gpu_sums_to_the_decision_function(tiny_bert, reviews):
     estimator = BertClassifier(tiny_bert, **EXACT | {"device": "cuda"}).fit(*reviews)
     for attribution, margin in zip(estimator.explain(TEXTS, "good"), estimator.decision_function(TEXTS), strict=True):
         check_completeness(attribution, margin)

@@ -1,4 +1,4 @@
-"""Texts shown as they are, in words that can be read on light and dark pages: asked of a real browser."""
+"""A real browser shows texts unchanged and with enough contrast; plots draw one bar per word."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from sklearn_bert import BertClassifier, TokenAttribution, TokenAttributionDispl
 from tests.browser import evaluate
 from tests.helpers import cases, exactly
 
-HOSTILE = (
+MARKUP = (
     "<script>document.body.textContent = 'gone'</script> <b>bold</b> &lt;i&gt; &amp; &#x41; \"quoted\" 'too' "
     "</p></div><!-- \n\ttwo  spaces $x$ and $y$ שלום 日本 🙂 " + "x" * 300
 )
 
 
 def attribution_of(*texts, values=None, **changes):
-    """Every word between blanks, with contributions from -1 to 1."""
+    """An attribution of the words between spaces, by default with values from -1 to 1."""
     places, words = [], []
     for k, text in enumerate(texts):
         end = 0
@@ -42,7 +42,7 @@ def close_figures():
     pyplot.close("all")
 
 
-def test_one_attribution_is_shown_as_a_list_of_one_is_and_anything_else_refused():
+def test_display_accepts_one_attribution_or_a_list_and_raises_for_other_types():
     one = attribution_of("good film")
     assert TokenAttributionDisplay(one)._repr_html_() == TokenAttributionDisplay([one])._repr_html_()
     message = (
@@ -79,23 +79,23 @@ return result;
 """
 
 
-@pytest.mark.parametrize("texts", [(HOSTILE,), ("A plain one.", HOSTILE), ("",)], ids=["text", "pair", "empty"])
-def test_a_browser_shows_the_texts_as_they_are(texts, tmp_path):
+@pytest.mark.parametrize("texts", [(MARKUP,), ("A plain one.", MARKUP), ("",)], ids=["text", "pair", "empty"])
+def test_browser_shows_texts_unchanged(texts, tmp_path):
     display = TokenAttributionDisplay([attribution_of(*texts)])
     assert evaluate(display._repr_html_(), TEXTS_SHOWN, tmp_path) == list(texts)
 
 
-def test_what_the_model_did_not_read_is_shown_too_and_as_it_is(tmp_path):
-    read = attribution_of("one two")
-    cut = TokenAttribution(**vars(read) | {"texts": (f"one two {HOSTILE}",)})
+def test_browser_shows_truncated_text_unchanged_and_marked(tmp_path):
+    attribution = attribution_of("one two")
+    cut = TokenAttribution(**vars(attribution) | {"texts": (f"one two {MARKUP}",)})
     assert evaluate(TokenAttributionDisplay([cut])._repr_html_(), TEXTS_SHOWN, tmp_path) == list(cut.texts)
-    unread = (
+    truncated = (
         "return [...document.querySelectorAll('span')].filter(s => s.title.startsWith('not')).map(s => s.textContent)"
     )
-    assert evaluate(TokenAttributionDisplay([cut])._repr_html_(), unread, tmp_path) == [f" {HOSTILE}"]
+    assert evaluate(TokenAttributionDisplay([cut])._repr_html_(), truncated, tmp_path) == [f" {MARKUP}"]
 
 
-def test_names_of_targets_are_shown_as_they_are(tmp_path):
+def test_browser_shows_target_names_unchanged(tmp_path):
     display = TokenAttributionDisplay([attribution_of("a text", target="<script>&amp;</script>")])
     heading = evaluate(display._repr_html_(), "return document.querySelector('p').textContent", tmp_path)
     assert heading == (
@@ -103,14 +103,14 @@ def test_names_of_targets_are_shown_as_they_are(tmp_path):
     )
 
 
-def test_no_element_but_the_displays_own_comes_of_a_text(tmp_path):
-    display = TokenAttributionDisplay([attribution_of(HOSTILE, target="<img src=x>")])
+def test_html_in_texts_creates_no_element(tmp_path):
+    display = TokenAttributionDisplay([attribution_of(MARKUP, target="<img src=x>")])
     script = "return [...new Set([...document.body.querySelectorAll('div *')].map(element => element.tagName))].sort()"
     assert evaluate(display._repr_html_(), script, tmp_path) == ["B", "P", "SPAN"]
 
 
-def test_every_word_can_be_read_on_light_and_dark_pages(tmp_path):
-    """4.5 is what the Web Content Accessibility Guidelines ask of text."""
+def test_words_have_enough_contrast_on_light_and_dark_pages(tmp_path):
+    """The Web Content Accessibility Guidelines require a contrast of 4.5 for text."""
     cut = attribution_of("one two three four", "five six")
     cut = TokenAttribution(**vars(cut) | {"texts": ("one two three four and what was cut", "five six")})
     contrasts = evaluate(TokenAttributionDisplay([cut])._repr_html_(), CONTRASTS, tmp_path)
@@ -119,13 +119,13 @@ def test_every_word_can_be_read_on_light_and_dark_pages(tmp_path):
 
 
 def test_long_words_do_not_widen_a_narrow_page(tmp_path):
-    display = TokenAttributionDisplay([attribution_of(HOSTILE)])
+    display = TokenAttributionDisplay([attribution_of(MARKUP)])
     script = "const d = document.querySelector('div'); return [d.scrollWidth, d.clientWidth]"
     scrolled, visible = evaluate(f'<div style="width: 300px">{display._repr_html_()}</div>', script, tmp_path)
     assert scrolled <= visible == 300
 
 
-# -- what the shades say ------------------------------------------------------------------------------
+# -- shades of the words ------------------------------------------------------------------------------
 
 SHADES = """
 return [...document.querySelectorAll('p[dir=auto] span')].map(word => {
@@ -136,7 +136,7 @@ return [...document.querySelectorAll('p[dir=auto] span')].map(word => {
 """
 
 
-def test_shades_follow_sign_and_size_within_a_row(tmp_path):
+def test_shades_follow_sign_and_size_of_the_attributions_within_a_row(tmp_path):
     display = TokenAttributionDisplay(
         [attribution_of("for against half", values=[2, -2, 1]), attribution_of("small", values=[0.001])]
     )
@@ -147,7 +147,7 @@ def test_shades_follow_sign_and_size_within_a_row(tmp_path):
     assert words["small"][:2] == ["blue", 0.5]
 
 
-def test_words_without_any_contribution_are_not_shaded(tmp_path):
+def test_words_with_zero_attribution_are_not_shaded(tmp_path):
     display = TokenAttributionDisplay([attribution_of("one two", values=[0, 0])])
     assert [shade[2] for shade in evaluate(display._repr_html_(), SHADES, tmp_path)] == [0, 0]
 
@@ -159,7 +159,7 @@ def labels_of(ax):
     return [label.get_text() for label in ax.get_yticklabels()]
 
 
-def test_bars_are_the_words_in_their_order_from_the_top():
+def test_plot_draws_a_bar_per_word_in_order_from_the_top():
     display = TokenAttributionDisplay(
         [attribution_of("a b", values=[1, -2]), attribution_of("c a c", values=[3, 0, -1])]
     )
@@ -171,13 +171,13 @@ def test_bars_are_the_words_in_their_order_from_the_top():
     assert display.ax_.get_title() == "class good: score 1.5 = 0.25 without words + 1.25"
 
 
-def test_of_many_words_those_with_the_longest_bars_are_shown():
+def test_plot_with_max_words_keeps_the_words_with_the_longest_bars():
     values = [0.1, -3, 0.2, 2, 0.3]
     display = TokenAttributionDisplay([attribution_of("a b c d e", values=values)]).plot(max_words=3)
     assert labels_of(display.ax_) == ["b", "d", "e"]
 
 
-def test_bars_are_drawn_where_one_asks():
+def test_plot_draws_into_the_given_axes():
     figure, ax = pyplot.subplots()
     display = TokenAttributionDisplay([attribution_of("a b")]).plot(ax)
     assert display.ax_ is ax
@@ -185,8 +185,8 @@ def test_bars_are_drawn_where_one_asks():
     assert pyplot.get_fignums() == [figure.number]
 
 
-@pytest.mark.parametrize("text", **cases({"dollars": "costs $x^2$ and $\\bad$ or $", "nothing": ""}))
-def test_any_text_can_be_drawn(text, tmp_path):
+@pytest.mark.parametrize("text", **cases({"dollars": "costs $x^2$ and $\\bad$ or $", "empty": ""}))
+def test_plot_draws_any_text(text, tmp_path):
     display = TokenAttributionDisplay([attribution_of(text, target="$x$ $\\nosuch$")]).plot()
     display.figure_.savefig(tmp_path / "bars.png")
     assert labels_of(display.ax_) == text.split()
@@ -195,7 +195,7 @@ def test_any_text_can_be_drawn(text, tmp_path):
 # -- from an estimator --------------------------------------------------------------------------------
 
 
-def test_an_estimators_reasons_are_displayed(tiny_bert, reviews):
+def test_from_estimator_displays_the_attributions_of_explain(tiny_bert, reviews):
     estimator = BertClassifier(tiny_bert, max_epochs=1, random_state=0, device="cpu").fit(*reviews)
     display = TokenAttributionDisplay.from_estimator(estimator, ["the movie", "was good"], "bad", n_steps=4)
     for shown, explained in zip(

@@ -1,4 +1,4 @@
-"""What a training curve shows of a fitted estimator, with validation and without."""
+"""`TrainingCurveDisplay` draws losses, scores and learning rates, with and without validation."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def labels_of(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_without_validation_there_is_the_training_loss_only(fitted):
+def test_from_estimator_without_validation_draws_only_the_training_loss(fitted):
     display = TrainingCurveDisplay.from_estimator(fitted)
     [line] = display.lines_
     assert line.get_xdata().tolist() == [1, 2, 3, 4]
@@ -51,12 +51,12 @@ def test_without_validation_there_is_the_training_loss_only(fitted):
     assert display.figure_ is display.ax_.figure
 
 
-def test_none_counts_as_absent(fitted):
+def test_from_estimator_treats_none_as_no_validation(fitted):
     vars(fitted).update(dict.fromkeys(VALIDATION))
     assert len(TrainingCurveDisplay.from_estimator(fitted).lines_) == 1
 
 
-def test_with_validation_there_are_its_losses_scores_and_the_kept_epoch(validated):
+def test_from_estimator_with_validation_draws_losses_scores_and_the_kept_epoch(validated):
     display = TrainingCurveDisplay.from_estimator(validated)
     loss, validation_loss, score, kept = display.lines_
     assert list(loss.get_ydata()) == validated.loss_curve_
@@ -69,8 +69,8 @@ def test_with_validation_there_are_its_losses_scores_and_the_kept_epoch(validate
     assert labels_of(display.ax_) == ["training loss", "validation loss", "validation score", "kept epoch, 2"]
 
 
-def test_a_training_that_stopped_early_has_the_learning_rate_of_the_epochs_run(validated):
-    """Two of four epochs: up to the highest over the first, a third of the way down over the second."""
+def test_learning_rates_after_early_stopping_cover_the_epochs_run(validated):
+    """Two of four epochs: the rate rises during the first, and falls by a third during the second."""
     validated.loss_curve_ = validated.loss_curve_[:2]
     display = TrainingCurveDisplay.from_estimator(validated, learning_rate=True)
     rates = np.array(display.learning_rates)
@@ -83,19 +83,19 @@ def test_a_training_that_stopped_early_has_the_learning_rate_of_the_epochs_run(v
     assert shade.get_datalim(display.ax_.transData).intervalx == pytest.approx([0, 2])
 
 
-def test_the_learning_rate_does_not_move_the_scale_of_the_losses(fitted):
+def test_learning_rate_does_not_change_the_axis_of_the_losses(fitted):
     plain, shaded = (TrainingCurveDisplay.from_estimator(fitted, learning_rate=flag) for flag in (False, True))
     assert shaded.ax_.get_ylim() == plain.ax_.get_ylim()
 
 
-def test_epochs_are_whole_and_a_single_one_is_seen(fitted, tmp_path):
+def test_plot_has_whole_epoch_ticks_and_shows_a_single_epoch(fitted, tmp_path):
     display = TrainingCurveDisplay([0.5], validation_scores=[0.7]).plot()
     display.figure_.savefig(tmp_path / "curve.png")
     assert all(tick == round(tick) for tick in display.ax_.get_xticks())
     assert all(line.get_marker() == "o" for line in display.lines_)
 
 
-def test_curves_are_drawn_where_one_asks(validated):
+def test_from_estimator_draws_into_the_given_axes(validated):
     figure, (_, ax) = pyplot.subplots(2)
     display = TrainingCurveDisplay.from_estimator(validated, ax)
     assert display.ax_ is ax
@@ -103,12 +103,12 @@ def test_curves_are_drawn_where_one_asks(validated):
     assert pyplot.get_fignums() == [figure.number]
 
 
-def test_drawing_before_fit_is_an_error(tiny_bert):
+def test_from_estimator_before_fit_raises_not_fitted_error(tiny_bert):
     with pytest.raises(NotFittedError):
         TrainingCurveDisplay.from_estimator(BertClassifier(tiny_bert))
 
 
-def test_an_estimator_round_ours_is_an_error_that_says_where_ours_is(fitted):
+def test_from_estimator_raises_for_a_meta_estimator_and_names_the_estimator_inside(fitted):
     message = (
         "Got a Pipeline, which has no loss_curve_. Expected a fitted BertClassifier or BertRegressor. "
         "Pass the estimator inside, such as pipeline[-1] or search.best_estimator_."
@@ -117,7 +117,7 @@ def test_an_estimator_round_ours_is_an_error_that_says_where_ours_is(fitted):
         TrainingCurveDisplay.from_estimator(make_pipeline(fitted))
 
 
-def test_rates_of_more_than_one_fit_are_not_drawn(tiny_bert, reviews):
+def test_learning_rate_raises_after_several_calls_of_partial_fit(tiny_bert, reviews):
     streamed = BertClassifier(tiny_bert, max_epochs=1, random_state=0, device="cpu").partial_fit(*reviews)
     streamed.partial_fit(*reviews)
     message = (

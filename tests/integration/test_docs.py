@@ -1,4 +1,4 @@
-"""Every fenced Python block of the README and the documentation runs."""
+"""Every Python block of the README and the documentation runs, and relative links exist."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ def python_blocks(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
-def test_the_python_blocks_of_a_page_run_one_after_the_other(page, monkeypatch):
+def test_python_blocks_of_a_page_run_in_order(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     namespace = {}
     for block in python_blocks(page):
@@ -23,6 +23,6 @@ def test_the_python_blocks_of_a_page_run_one_after_the_other(page, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page):
+def test_relative_links_of_a_page_point_to_existing_files(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
     assert all((page.parent / target).exists() for target in targets)

@@ -1,7 +1,6 @@
-"""scikit-learn's whole suite of checks, on both estimators, without a single expected failure.
+"""All checks of scikit-learn's `check_estimator` pass for both estimators, without an expected failure.
 
-The strict regime makes training a deterministic function of the data: float64, one batch of all
-rows, no dropout. All of it is set through ordinary parameters.
+The settings make training a deterministic function of the data: float64, one batch of all rows, no dropout.
 """
 
 import pytest
@@ -9,7 +8,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from tests.numeric_text import NumericClassifier, NumericRegressor
 
-STRICT = {
+DETERMINISTIC = {
     "precision": "float64",
     "batch_size": 4096,
     "dropout": 0.0,
@@ -23,17 +22,17 @@ STRICT = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", [NumericClassifier, NumericRegressor])
-def test_all_of_scikit_learns_checks_pass(estimator, numeric_bert, monkeypatch):
+def test_check_estimator_passes_for_both_estimators(estimator, numeric_bert, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check is skipped without it
-    results = check_estimator(estimator(numeric_bert, **STRICT), on_fail=None, on_skip=None)
+    results = check_estimator(estimator(numeric_bert, **DETERMINISTIC), on_fail=None, on_skip=None)
     not_passed = {r["check_name"]: (r["status"], r["exception"]) for r in results if r["status"] != "passed"}
     assert not not_passed
-    # A slip in a tag would turn the suite into one check and a skip.
+    # With a wrong tag, one check would run and the others would be skipped.
     assert len(results) > 55
 
 
 @pytest.mark.parametrize("estimator", [NumericClassifier, NumericRegressor])
-def test_the_adapter_replaces_one_hook_and_the_tags_only(estimator):
+def test_numeric_adapter_overrides_only_check_x_and_the_tags(estimator):
     adapter = estimator.__mro__[1]
     assert {name for name in vars(adapter) if not name.startswith("__")} == {"_check_X"}
     assert "__sklearn_tags__" in vars(adapter)

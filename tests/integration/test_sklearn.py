@@ -1,4 +1,4 @@
-"""The estimators inside scikit-learn's own machinery, on lists of str unless said otherwise."""
+"""The estimators inside the meta-estimators and search tools of scikit-learn, mostly on lists of str."""
 
 import numpy as np
 import pandas as pd
@@ -36,26 +36,26 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn_bert import BertClassifier, BertRegressor
 from tests.helpers import probabilities_in_a_new_process
 
-QUICK = {"max_epochs": 14, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
+FAST = {"max_epochs": 14, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
 
 
 @pytest.fixture
 def classifier(tiny_bert):
-    return BertClassifier(tiny_bert, **QUICK)
+    return BertClassifier(tiny_bert, **FAST)
 
 
 @pytest.fixture
 def regressor(tiny_bert):
-    return BertRegressor(tiny_bert, **QUICK | {"max_epochs": 25})
+    return BertRegressor(tiny_bert, **FAST | {"max_epochs": 25})
 
 
 @pytest.fixture(scope="session")
-def stars(reviews):
+def ratings(reviews):
     return reviews[0], np.array([5.0 if label == "good" else 1.0 for label in reviews[1]])
 
 
 def column(texts):
-    """Texts as an (n, 1) object array, for the meta-estimators that index X as one."""
+    """Texts as an object array of shape (n, 1), for meta-estimators that index X as a 2-D array."""
     return np.array(texts, dtype=object).reshape(-1, 1)
 
 
@@ -101,7 +101,7 @@ def test_cross_validation_functions_accept_texts(classifier, reviews):
 
 
 def one_sided(labels):
-    """Weights under which only one row speaks against "good"."""
+    """Weights of 1 for "good" and 0 for "bad", but for one row of 1e-6."""
     weights = np.where(np.array(labels) == "good", 1.0, 0.0)
     weights[labels.index("bad")] = 1e-6
     return weights
@@ -139,8 +139,8 @@ def test_stacking_classifier_combines_bert_and_tfidf(classifier, reviews):
     assert StackingClassifier([("bert", classifier), ("tfidf", tfidf)], cv=2).fit(*reviews).score(*reviews) > 0.9
 
 
-def test_stacking_regressor_learns_with_bert(regressor, stars):
-    assert StackingRegressor([("bert", regressor)], cv=2).fit(*stars).score(*stars) > 0.9
+def test_stacking_regressor_learns_with_bert(regressor, ratings):
+    assert StackingRegressor([("bert", regressor)], cv=2).fit(*ratings).score(*ratings) > 0.9
 
 
 @pytest.mark.parametrize("voting", ["hard", "soft"])
@@ -170,15 +170,15 @@ def test_threshold_classifiers_of_scikit_learn_accept_the_classifier(classifier,
     assert not fixed.predict(texts).any()
 
 
-def test_multi_output_meta_estimators_predict_two_columns(classifier, regressor, reviews, stars):
+def test_multi_output_meta_estimators_predict_two_columns(classifier, regressor, reviews, ratings):
     texts, y = reviews[0], np.column_stack([reviews[1], ["!" in text for text in reviews[0]]])
     assert MultiOutputClassifier(classifier).fit(texts, y).predict(texts).shape == (48, 2)
-    assert MultiOutputRegressor(regressor).fit(texts, np.column_stack([stars[1]] * 2)).predict(texts).shape == (48, 2)
+    assert MultiOutputRegressor(regressor).fit(texts, np.column_stack([ratings[1]] * 2)).predict(texts).shape == (48, 2)
 
 
-def test_transformed_target_regressor_learns(regressor, stars):
-    model = TransformedTargetRegressor(regressor, func=np.log, inverse_func=np.exp).fit(*stars)
-    assert model.score(*stars) > 0.9
+def test_transformed_target_regressor_learns(regressor, ratings):
+    model = TransformedTargetRegressor(regressor, func=np.log, inverse_func=np.exp).fit(*ratings)
+    assert model.score(*ratings) > 0.9
 
 
 @pytest.mark.parametrize("make_column", [column, lambda texts: pd.DataFrame({"text": texts})], ids=["array", "frame"])
@@ -205,7 +205,7 @@ def test_transform_output_pandas_does_not_change_predict(classifier, reviews):
 
 @pytest.mark.slow
 def test_search_pickled_into_a_new_process_gives_equal_probabilities_for_2000_rows(classifier, reviews, tmp_path):
-    """Search with two processes, pickle, predict in a fresh process: the same probabilities."""
+    """Search with two processes, pickle the search, predict in a new process."""
     rng = np.random.default_rng(0)
     picked = rng.integers(0, 48, 2000)
     texts = [f"{reviews[0][i]} {'very ' * rng.integers(0, 9)}" for i in picked]

@@ -1,4 +1,4 @@
-"""What "auto" becomes, which wishes are refused, and whose random numbers a fit draws."""
+"""`resolve_device` and `resolve_precision`, and the random numbers inside a `seeded` block."""
 
 import re
 import threading
@@ -19,22 +19,22 @@ def draw(seed, device=CPU, n=5):
 
 
 def states(device):
-    """The caller's random state on the CPU and, on CUDA, on the device."""
+    """The random states of the caller: of the CPU and, for CUDA, of the device."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
-def test_auto_device_is_the_best_that_torch_has():
+def test_resolve_device_auto_is_the_best_available_device():
     kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     assert resolve_device("auto") == torch.device(kind)
 
 
 @pytest.mark.parametrize("device", ["cpu", CPU], ids=["name", "torch.device"])
-def test_a_device_that_is_there_is_taken(device):
+def test_resolve_device_accepts_an_available_device(device):
     assert resolve_device(device) == CPU
 
 
 @pytest.mark.parametrize("device", ["nope", "", "cuda:99", torch.device("cuda:99")], ids=repr)
-def test_a_device_that_is_not_there_is_an_error(device):
+def test_resolve_device_raises_for_an_unavailable_device(device):
     message = (
         f"device={str(device)!r} cannot be used here (REASON). Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... "
         "Pass 'auto' to take the best device there is."
@@ -43,7 +43,7 @@ def test_a_device_that_is_not_there_is_an_error(device):
         resolve_device(device)
 
 
-def test_auto_precision_on_the_cpu_is_bfloat16_where_the_instructions_exist():
+def test_auto_precision_on_a_cpu_is_bfloat16_if_the_cpu_has_the_instructions():
     capabilities = torch.cpu.get_capabilities()
     fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
     assert resolve_precision("auto", CPU) == ("bfloat16" if fast else "float32")
@@ -54,12 +54,12 @@ def test_auto_precision_on_mps_is_float32():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
-def test_a_named_precision_is_kept(precision):
+def test_resolve_precision_keeps_an_explicit_precision(precision):
     assert resolve_precision(precision, CPU) == precision
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps"])
-def test_float16_without_cuda_is_an_error(device):
+def test_resolve_precision_raises_for_float16_without_cuda(device):
     message = (
         f"precision='float16' needs a CUDA device, got device='{device}'. "
         "Pass precision='auto', 'bfloat16' or 'float32'."
@@ -68,24 +68,24 @@ def test_float16_without_cuda_is_an_error(device):
         resolve_precision("float16", torch.device(device))
 
 
-def test_float64_on_mps_is_an_error():
+def test_resolve_precision_raises_for_float64_on_mps():
     message = "precision='float64' needs a CPU or CUDA device, got device='mps'. Pass device='cpu'."
     with pytest.raises(ValueError, match=re.escape(message)):
         resolve_precision("float64", torch.device("mps"))
 
 
 @devices
-def test_the_same_seed_gives_the_same_numbers(device):
+def test_seeded_gives_the_same_numbers_for_the_same_seed(device):
     assert draw(3, device) == draw(3, device)
 
 
 @devices
-def test_other_seeds_give_other_numbers(device):
+def test_seeded_gives_other_numbers_for_another_seed(device):
     assert draw(3, device) != draw(4, device)
 
 
 @devices
-def test_dropout_follows_the_seed(device):
+def test_seeded_determines_dropout(device):
     ones, masks = torch.ones(100, device=device), []
     for _ in range(2):
         with seeded(0, device):
@@ -94,7 +94,7 @@ def test_dropout_follows_the_seed(device):
 
 
 @devices
-def test_the_callers_random_state_does_not_matter_and_does_not_change(device):
+def test_seeded_ignores_and_restores_the_random_state_of_the_caller(device):
     torch.manual_seed(1)
     first, before = draw(3, device), states(device)
     assert draw(3, device) == first
@@ -104,14 +104,14 @@ def test_the_callers_random_state_does_not_matter_and_does_not_change(device):
 
 
 @devices
-def test_the_callers_random_state_comes_back_after_an_exception(device):
+def test_seeded_restores_the_random_state_after_an_exception(device):
     before = states(device)
     with pytest.raises(RuntimeError), seeded(0, device):
         torch.nn.functional.dropout(torch.ones(3, device=device)).view(7)
     assert all(map(torch.equal, states(device), before))
 
 
-def test_a_seeded_block_inside_another_leaves_the_outer_numbers_alone():
+def test_nested_seeded_blocks_do_not_change_the_outer_numbers():
     with seeded(3, CPU):
         numbers = torch.rand(2).tolist()
         assert draw(4) == draw(4)
@@ -119,18 +119,18 @@ def test_a_seeded_block_inside_another_leaves_the_outer_numbers_alone():
     assert numbers == draw(3)
 
 
-def test_threads_take_turns():
-    """Each thread draws its seed's numbers, though all of them are inside `seeded` or waiting for it."""
+def test_seeded_blocks_in_several_threads_run_one_after_the_other():
+    """Each thread draws the numbers of its seed, though all threads enter `seeded` at the same time."""
     seeds, drawn = range(8), {}
-    together = threading.Barrier(len(seeds))
+    barrier = threading.Barrier(len(seeds))
 
     def work(seed):
-        together.wait(timeout=10)
+        barrier.wait(timeout=10)
         with seeded(seed, CPU):
             numbers = []
             for _ in range(5):
                 numbers.append(torch.rand(()).item())
-                threading.Event().wait(0.001)  # gives the others the chance to break in
+                threading.Event().wait(0.001)  # lets other threads run
             drawn[seed] = numbers
 
     before = torch.get_rng_state()
@@ -145,20 +145,20 @@ def test_threads_take_turns():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_auto_precision_on_cuda_is_bfloat16_where_the_hardware_has_it():
+def test_auto_precision_on_cuda_is_bfloat16_if_the_device_has_it():
     fast = torch.cuda.get_device_capability() >= (8, 0)
     assert resolve_precision("auto", torch.device("cuda")) == ("bfloat16" if fast else "float32")
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_float16_on_cuda_is_taken():
+def test_resolve_precision_accepts_float16_on_cuda():
     assert resolve_precision("float16", torch.device("cuda")) == "float16"
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_seeding_the_cpu_leaves_cuda_alone():
+def test_seeded_on_a_cpu_does_not_change_the_random_state_of_cuda():
     before = torch.cuda.get_rng_state()
     draw(3, CPU)
     assert torch.equal(torch.cuda.get_rng_state(), before)

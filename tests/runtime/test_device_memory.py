@@ -1,4 +1,4 @@
-"""Which errors say that memory ran out."""
+"""`is_out_of_memory` recognises the errors of every device; `release_memory` accepts a CPU."""
 
 import pytest
 import torch
@@ -21,15 +21,15 @@ from sklearn_bert._runtime.device import is_out_of_memory, release_memory
         (ValueError("out of memory"), False),
     ],
 )
-def test_errors_of_memory_are_told_from_others(error, expected):
+def test_is_out_of_memory_is_true_for_out_of_memory_errors_only(error, expected):
     assert is_out_of_memory(error) is expected
 
 
-def test_torchs_own_error_on_this_machine_is_told():
+def test_is_out_of_memory_is_true_for_the_error_of_torch_on_this_machine():
     with pytest.raises(RuntimeError) as raised:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(raised.value)
 
 
-def test_a_cpu_has_nothing_to_release():
+def test_release_memory_does_nothing_on_a_cpu():
     release_memory("cpu")

@@ -1,3 +1,5 @@
+"""A missing optional dependency raises an error with the install command, and only where it is used."""
+
 import math
 import subprocess
 import sys
@@ -9,11 +11,11 @@ from sklearn_bert._runtime.optional_dependencies import import_extra
 from tests.helpers import exactly
 
 
-def test_a_module_that_is_there_is_given():
+def test_import_extra_returns_an_installed_module():
     assert import_extra("math", "plot", "plot") is math
 
 
-def test_a_missing_package_is_named_with_the_extra_that_installs_it():
+def test_import_extra_raises_for_a_missing_package_and_names_the_extra():
     message = (
         "plot needs no_such_package, which cannot be imported (No module named 'no_such_package'). "
         "Install it with pip install 'sklearn-bert[explain]'."
@@ -22,7 +24,7 @@ def test_a_missing_package_is_named_with_the_extra_that_installs_it():
         import_extra("no_such_package.part", "explain", "plot")
 
 
-def test_the_package_itself_needs_none_of_them():
+def test_importing_the_package_imports_no_optional_dependency():
     script = "import sys, sklearn_bert; print({'captum', 'matplotlib'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "set()\n"
 
@@ -46,7 +48,7 @@ def test_the_package_itself_needs_none_of_them():
     ],
     ids=["explain", "curve", "bars"],
 )
-def test_what_needs_an_extra_says_so(module, extra, caller, call, tiny_bert, reviews, monkeypatch):
+def test_features_raise_without_their_optional_dependency(module, extra, caller, call, tiny_bert, reviews, monkeypatch):
     estimator = BertClassifier(tiny_bert, max_epochs=1, device="cpu").fit(*reviews)
     monkeypatch.setitem(sys.modules, module, None)
     message = (

@@ -1,4 +1,4 @@
-"""What is shown of a fit, and what scikit-learn's callbacks see of it."""
+"""Progress bars and printed lines of a fit, and scikit-learn's callbacks."""
 
 import re
 
@@ -10,13 +10,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertClassifier
-from sklearn_bert._runtime import progress as progress
+from sklearn_bert._runtime import progress
 
-QUICK = {"max_epochs": 3, "learning_rate": 1e-2, "batch_size": 16, "random_state": 0, "device": "cpu"}
+FAST = {"max_epochs": 3, "learning_rate": 1e-2, "batch_size": 16, "random_state": 0, "device": "cpu"}
 
 
 class Recorder:
-    """A callback that writes down what it is told, and may ask to stop after an epoch."""
+    """A callback that records its calls, and may stop the training after an epoch or fail in a task."""
 
     def __init__(self, stop_after=None, fail_in=None):
         self.events, self.stop_after, self.fail_in = [], stop_after, fail_in
@@ -40,23 +40,23 @@ class Recorder:
 # -- bars ----------------------------------------------------------------------------------------------
 
 
-def test_one_bar_runs_over_all_epochs_and_a_line_sums_up(tiny_bert, reviews, capsys):
-    estimator = BertClassifier(tiny_bert, verbose=1, early_stopping=True, **QUICK).fit(*reviews)
+def test_verbose_one_shows_one_bar_over_all_epochs_and_a_summary_line(tiny_bert, reviews, capsys):
+    estimator = BertClassifier(tiny_bert, verbose=1, early_stopping=True, **FAST).fit(*reviews)
     out, err = capsys.readouterr()
     assert out.splitlines() == [estimator.summary_]
     last = err.split("\r")[-1].strip()
     assert re.fullmatch(r"fit: 100%\|█+\| 129/129 \[.* texts/s, loss=\d\.\d+, score=\d\.\d+\]", last)
 
 
-def test_verbose_two_adds_a_row_per_epoch(tiny_bert, reviews, capsys):
-    BertClassifier(tiny_bert, verbose=2, **QUICK).fit(*reviews)
+def test_verbose_two_prints_a_row_per_epoch(tiny_bert, reviews, capsys):
+    BertClassifier(tiny_bert, verbose=2, **FAST).fit(*reviews)
     out, err = capsys.readouterr()
     assert re.findall(r"^ +([123]) .*\d\.\d+", out, flags=re.MULTILINE) == ["1", "2", "3"]
     assert "fit: 100%" in err
 
 
-def test_a_long_prediction_shows_a_bar_and_a_short_one_none(tiny_bert, reviews, capsys, monkeypatch):
-    estimator = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
+def test_predict_shows_a_bar_only_if_it_takes_long(tiny_bert, reviews, capsys, monkeypatch):
+    estimator = BertClassifier(tiny_bert, **FAST).fit(*reviews)
     estimator.set_params(verbose=1).predict(reviews[0])
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(progress, "_PATIENCE", 0)
@@ -65,14 +65,14 @@ def test_a_long_prediction_shows_a_bar_and_a_short_one_none(tiny_bert, reviews, 
     assert re.search(r"predict: +\d+%\|.*\d+/48 \[.* texts/s", capsys.readouterr().err)
 
 
-def test_a_summary_says_what_was_inferred(tiny_bert, reviews):
+def test_summary_has_problem_type_device_precision_epochs_and_truncation(tiny_bert, reviews):
     texts, y = reviews
-    single = BertClassifier(tiny_bert, precision="float32", **QUICK).fit(texts, y)
+    single = BertClassifier(tiny_bert, precision="float32", **FAST).fit(texts, y)
     assert single.summary_ == ("single_label_classification (2 classes), on cpu in float32, 3 epochs, 0 of 48 rows cut")
     labels = np.column_stack([np.arange(48) % 2, np.arange(48) % 3 == 0]).astype(int)
     with pytest.warns(UserWarning, match="were cut"):
         several = BertClassifier(
-            tiny_bert, precision="float32", early_stopping=True, max_length=4, **QUICK | {"max_epochs": 1}
+            tiny_bert, precision="float32", early_stopping=True, max_length=4, **FAST | {"max_epochs": 1}
         ).fit(texts, labels)
     assert re.fullmatch(
         r"multi_label_classification \(2 labels\), on cpu in float32, 1 epoch, epoch 1 kept, \d+ of 43 rows cut",
@@ -83,41 +83,41 @@ def test_a_summary_says_what_was_inferred(tiny_bert, reviews):
 # -- scikit-learn's callbacks --------------------------------------------------------------------------
 
 
-def test_callbacks_are_told_of_the_fit_and_of_each_epoch(tiny_bert, reviews):
+def test_callbacks_are_called_for_the_fit_and_for_each_epoch(tiny_bert, reviews):
     recorder = Recorder()
-    BertClassifier(tiny_bert, **QUICK).set_callbacks(recorder).fit(*reviews)
+    BertClassifier(tiny_bert, **FAST).set_callbacks(recorder).fit(*reviews)
     epochs = [(kind, "epoch", i) for i in range(3) for kind in ("begin", "end")]
     assert recorder.events == ["setup", ("begin", "fit", 0), *epochs, ("end", "fit", 0), "teardown"]
 
 
 def test_a_callback_can_stop_training(tiny_bert, reviews):
-    estimator = BertClassifier(tiny_bert, **QUICK).set_callbacks(Recorder(stop_after=2)).fit(*reviews)
+    estimator = BertClassifier(tiny_bert, **FAST).set_callbacks(Recorder(stop_after=2)).fit(*reviews)
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 2
     assert len(estimator.predict(reviews[0])) == 48
 
 
-def test_callbacks_are_torn_down_after_a_failure(tiny_bert, reviews):
+def test_callbacks_are_torn_down_after_a_failed_fit(tiny_bert, reviews):
     recorder = Recorder(fail_in="epoch")
-    estimator = BertClassifier(tiny_bert, **QUICK).set_callbacks(recorder)
+    estimator = BertClassifier(tiny_bert, **FAST).set_callbacks(recorder)
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(*reviews)
     assert recorder.events[-1] == "teardown"
     assert not hasattr(estimator, "net_")
-    assert clone(estimator).fit  # and the estimator is an estimator as before
+    assert clone(estimator).fit  # the estimator can still be cloned
 
 
-def test_scores_are_recorded_epoch_by_epoch_as_the_estimator_then_predicts(tiny_bert, reviews):
+def test_scoring_monitor_records_the_score_of_each_epoch(tiny_bert, reviews):
     monitor = ScoringMonitor(scoring="accuracy")
-    estimator = BertClassifier(tiny_bert, **QUICK).set_callbacks(monitor).fit(*reviews)
+    estimator = BertClassifier(tiny_bert, **FAST).set_callbacks(monitor).fit(*reviews)
     scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
     assert len(scores) == 3
     assert scores[-1] == estimator.score(*reviews)
-    plain = BertClassifier(tiny_bert, **QUICK).fit(*reviews)
+    plain = BertClassifier(tiny_bert, **FAST).fit(*reviews)
     np.testing.assert_array_equal(estimator.predict_proba(reviews[0]), plain.predict_proba(reviews[0]))
 
 
-def test_nested_bars_reach_down_to_the_epochs(tiny_bert, reviews, capsys):
-    classifier = BertClassifier(tiny_bert, **QUICK)
+def test_nested_progress_bars_include_the_epochs(tiny_bert, reviews, capsys):
+    classifier = BertClassifier(tiny_bert, **FAST)
     bar = ProgressBar(max_propagation_depth=None)
     search = GridSearchCV(classifier, {"dropout": [0.0, 0.1]}, cv=2).set_callbacks(bar).fit(*reviews)
     assert capsys.readouterr().out.count("BertClassifier") == 5
