@@ -30,28 +30,28 @@ def parts():
 
 
 @pytest.fixture(scope="module")
-def whole(parts, tmp_path_factory):
+def stored(parts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stored") / "model"
     write_folder(folder, **parts)
     return folder
 
 
 @pytest.fixture
-def folder(whole, tmp_path):
+def folder(stored, tmp_path):
     """A copy, for a test to damage."""
-    return shutil.copytree(whole, tmp_path / "model")
+    return shutil.copytree(stored, tmp_path / "model")
 
 
 FILES = (STATE, "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
-def test_read_manifest_and_read_arrays_return_what_write_folder_got(whole, parts):
-    state = read_manifest(whole)
+def test_read_manifest_and_read_arrays_return_what_write_folder_got(stored, parts):
+    state = read_manifest(stored)
     assert (state["estimator"], state["numbers"]) == ("BertClassifier", [1, 2.5])
-    arrays = read_arrays(whole, state)
+    arrays = read_arrays(stored, state)
     assert {name: array.dtype for name, array in arrays.items()} == {"a": np.float64, "b": np.float32}
     np.testing.assert_array_equal(arrays["a"], parts["arrays"]["a"])
-    assert sorted(path.name for path in whole.iterdir()) == sorted((*FILES, "README.md"))
+    assert sorted(path.name for path in stored.iterdir()) == sorted((*FILES, "README.md"))
 
 
 def test_write_folder_refuses_the_working_directory(parts, tmp_path, monkeypatch):
