@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._training.training_net import BertNet
-from tests.helpers import FAST, weights_of
+from tests.helpers import FAST, exactly, weights_of
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, MemoryError])
@@ -69,6 +69,28 @@ def test_fit_raises_when_training_diverges_and_leaves_the_estimator_unfitted(est
         diverging.fit(reviews[0], y)
     assert not hasattr(diverging, "net_")
     assert not hasattr(diverging, "module_")
+
+
+@pytest.mark.parametrize("estimator", [BertClassifier, BertRegressor])
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
+def test_divergence_error_names_epoch_step_learning_rate_and_remedies(tiny_bert, reviews, monkeypatch, estimator, loss):
+    get_loss, n_calls = BertNet.get_loss, []
+
+    def lose(net, *args, **params):
+        n_calls.append(1)  # three batches an epoch: the second of the second epoch is the fifth
+        return get_loss(net, *args, **params) * (loss if len(n_calls) == 5 else 1)
+
+    monkeypatch.setattr(BertNet, "get_loss", lose)
+    y = (np.array(reviews[1]) == "good") * 1
+    diverging = estimator(tiny_bert, **FAST | {"max_epochs": 3, "batch_size": 16, "precision": "float32"})
+    message = (
+        "The training diverged in epoch 2, step 2: loss or weights are no longer finite, with learning_rate=0.01, "
+        "head_learning_rate=None and precision='float32'. Lower the learning rates, raise warmup_fraction, or lower "
+        "max_grad_norm. If it diverges in the first step, look for very large numbers in y and very uneven weights."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        diverging.fit(reviews[0], y)
+    assert vars(diverging).keys() == diverging.get_params().keys()
 
 
 def test_interrupt_ends_a_grid_search(tiny_bert, reviews, monkeypatch):
