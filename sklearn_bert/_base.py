@@ -1,58 +1,71 @@
-"""What the classifier and the regressor share: the constructor, `fit`, and the way from X to logits.
+"""What the classifier and the regressor share: `fit` in its steps, and the way from X to logits.
 
 Think twice before adding to the base class: a rule about y belongs to the target, one about batches
-or training to the net. Text leaves numpy here once, and logits return here once.
+or training to the net. Text leaves NumPy here once, and logits return here once.
 """
 
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._data.rows import Rows
-from ._data.text import check_texts
 from ._encoding.text_encoder import TextEncoder, warn_if_truncated
-from ._encoding.tokenization import resolve_max_length
+from ._encoding.truncation import resolve_max_length
+from ._estimator import TextInputMixin, unchanged_by_failure
 from ._inspection.attribution import ExplainMixin
 from ._model.checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._model.dropout import set_dropout
-from ._parameters import CONSTRAINTS, check_layer_sizes, net_params, resolve_recipe
+from ._model.module import BertModule
+from ._parameters import (
+    CONSTRAINTS,
+    check_params,
+    check_same_structure,
+    net_params,
+    resolve_recipe,
+    training_config,
+    training_fingerprint,
+)
 from ._runtime.device import resolve_device, resolve_precision, seeded
-from ._runtime.distributed import get_process_group
-from ._runtime.progress import EpochTasks, write_line
+from ._runtime.distributed import DistributedContext, get_process_group
+from ._runtime.progress import write_line
 from ._storage.persistence import StorableMixin
+from ._training.callbacks import SklearnCallbackBridge, best_epoch, make_callbacks
 from ._training.checkpointing import StateFile
 from ._training.training_net import BertNet
 from ._training.validation import make_validation
 
-_PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
+_MAX_SEED = np.iinfo(np.int32).max
+_OF_VALIDATION = ("validation_scores_", "validation_loss_curve_", "best_iter_")
 
 
-class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseEstimator):
+class _Plan(NamedTuple):
+    """Where, with which random numbers and how long a fit trains."""
+
+    device: torch.device
+    precision: str
+    group: DistributedContext
+    seed: int
+    max_epochs: int
+    resume: bool  # from the weights fitted so far
+    state_file: StateFile | None
+
+
+class BaseBertEstimator(CallbackSupportMixin, TextInputMixin, ExplainMixin, StorableMixin, BaseEstimator):
     """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
 
-    A subclass says how y becomes a target (`_check_y`, `_target_params`) and what its predict
+    A subclass defines how y becomes a target (`_check_y`, `_target_params`) and what its predict
     methods make of the logits.
     """
 
     _parameter_constraints = CONSTRAINTS
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        tags.input_tags.string = True
-        return tags
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
+    net_class = BertNet  # a subclass of an estimator may name a subclass of it
 
     @property
     def module_(self):
@@ -106,21 +119,15 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             raise ValueError(
                 "Got only some of X_val, y_val and sample_weight_val. Pass X_val and y_val together, or none of them."
             )
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        resume = self.warm_start and self.__sklearn_is_fitted__()
         context = self._init_callback_context(max_subtasks=self.max_epochs)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         context.call_on_fit_task_begin(estimator=self, **data)
         with unchanged_by_failure(self):
-            rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
+            rows = self._check_rows(X, y, sample_weight, reset=not resume)
             held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
-            self._fit(
-                rows,
-                held_out,
-                goes_on,
-                max_epochs=self.max_epochs,
-                checkpoint_dir=self.checkpoint_dir,
-                watch=partial(EpochTasks, self, context, data),
-            )
+            plan = self._plan(rows, held_out, resume, self.max_epochs, self.checkpoint_dir)
+            self._fit(plan, rows, held_out, bridge=partial(SklearnCallbackBridge, self, context, data))
             warn_if_truncated(self.truncation_, stacklevel=4)
         context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes=lambda: vars(self))
         return self
@@ -131,117 +138,116 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             raise ValueError(
                 "partial_fit does not support early_stopping=True: its rows are all trained on. Pass False."
             )
-        goes_on = self.__sklearn_is_fitted__()
-        curve = self.loss_curve_ if goes_on else []
+        resume = self.__sklearn_is_fitted__()
+        curve = self.loss_curve_ if resume else []
         with unchanged_by_failure(self):
-            rows = self._check_rows(X, y, sample_weight, reset=not goes_on)
-            self._fit(rows, None, goes_on, classes=classes, max_epochs=1, checkpoint_dir=None)
+            rows = self._check_rows(X, y, sample_weight, reset=not resume)
+            self._fit(self._plan(rows, None, resume, max_epochs=1), rows, None, classes=classes)
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
             warn_if_truncated(self.truncation_, stacklevel=5)
         return self
 
-    def _fit(self, rows, held_out, goes_on, *, classes=None, max_epochs, checkpoint_dir=None, watch=None):
-        """Train on `rows`, from the checkpoint or from where an earlier fit ended."""
-        check_layer_sizes(self.hidden_layer_sizes)
-        device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, device)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        together = get_process_group(device)
-        together.check_same(lambda: self._training_fingerprint(rows, held_out, precision))
-        seed, state_file = together.gather(seed)[0], None
-        if checkpoint_dir is not None:
-            state_file = self._state_file(rows, held_out, goes_on, device, precision)
-            seed = state_file.agree_on_seed(seed, fixed=self.random_state is not None)
-        if self.early_stopping and held_out is None:
-            apart = rows.target_class.choose_validation_rows(rows.y, self.validation_fraction, seed)
-            rows, held_out = rows.take(~apart), rows.take(apart)
-        target = self._target_to_go_on(rows, classes) if goes_on else self._new_target(rows, classes)
-        with seeded(seed, device), torch.inference_mode(False):
-            net, text_encoder = self._new_net(target, len(rows.columns), device, precision, seed, goes_on)
-            net.set_params(max_epochs=max_epochs)
-            dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target))
-            validation = None if held_out is None else make_validation(held_out, target, text_encoder)
-            report = text_encoder.report(rows.columns, dataset)
-            fitted = {
-                "_target": target,
-                "_text_encoder": text_encoder,
-                "tokenizer_": text_encoder.tokenizer,
-                "problem_type_": target.problem_type,
-                "learning_rate_": net.lr,
-                "truncation_": report,
-            }
-            tasks = watch and watch(lambda net: fitted | {"net_": net})
-            net.fit(dataset, validation=validation, state_file=state_file, tasks=tasks, progress=self.verbose)
-        vars(self).update(fitted)
-        self._keep_history(net)
-        self.net_ = net.release_training_state()
-        if self.verbose and together.is_first:
+    # -- the steps of a fit: plan, split, prepare, train, adopt ------------------------------------------
+
+    def _fit(self, plan, rows, held_out, *, classes=None, bridge=None):
+        """Train on `rows`, from the checkpoint or from the weights fitted so far."""
+        rows, held_out = self._split(rows, held_out, plan.seed)
+        target = self._resumed_target(rows, classes) if plan.resume else self._new_target(rows, classes)
+        with seeded(plan.seed, plan.device), torch.inference_mode(False):
+            net, text_encoder = self._prepare(plan, target, len(rows.columns))
+            attributes = self._train(net, plan, target, text_encoder, rows, held_out, bridge)
+        self._adopt(net.release_training_state(), attributes)
+        if self.verbose and plan.group.is_first:
             write_line(self.summary_)
 
-    def _new_net(self, target, n_columns, device, precision, seed, goes_on):
-        """An untrained net on the checkpoint, or on the module fitted so far, and the reader of its texts."""
-        folder, config, tokenizer = self._fitted_parts() if goes_on else self._checkpoint_parts(target)
+    def _plan(self, rows, held_out, resume, max_epochs, checkpoint_dir=None):
+        """Device, precision, process group, seed and state file."""
+        check_params(self)
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, device)
+        seed = int(check_random_state(self.random_state).randint(_MAX_SEED))
+        group = get_process_group(device)
+        group.check_same(lambda: training_fingerprint(self, rows, held_out, precision))
+        seed, state_file = group.gather(seed)[0], None
+        if checkpoint_dir is not None:
+            if resume:
+                raise ValueError(
+                    "warm_start=True goes on from the fitted weights, checkpoint_dir from those in the folder. Pass "
+                    "only one of them."
+                )
+            fingerprint = {"device": str(device)} | training_fingerprint(self, rows, held_out, precision)
+            state_file = StateFile(checkpoint_dir, fingerprint)
+            seed = state_file.agree_on_seed(seed, fixed=self.random_state is not None)
+        return _Plan(device, precision, group, seed, max_epochs, resume, state_file)
+
+    def _split(self, rows, held_out, seed):
+        """Rows to train on and rows to validate on, None if there are none."""
+        if not self.early_stopping or held_out is not None:
+            return rows, held_out
+        mask = rows.target_class.choose_validation_rows(rows.y, self.validation_fraction, seed)
+        return rows.take(~mask), rows.take(mask)
+
+    def _prepare(self, plan, target, n_columns):
+        """An untrained net around the checkpoint, or around the fitted weights, and the encoder of its texts."""
+        if plan.resume:
+            config, tokenizer = deepcopy(self.module_.config), deepcopy(self.tokenizer_)
+            make_module = self.module_.rebuilt
+        else:
+            folder = resolve_checkpoint(self.model, self.revision)
+            config = load_config(folder)
+            config.num_labels, config.problem_type = target.num_labels, target.problem_type
+            tokenizer = load_tokenizer(folder, config)
+            make_module = partial(BertModule.from_folder, folder)
         set_dropout(config, dropout=self.dropout, attention_dropout=self.attention_dropout)
-        pooling, separate, learning_rate = resolve_recipe(self, config, n_columns)
-        if goes_on:
-            self._check_module(pooling, separate)
-        n_read_together = 1 if separate else n_columns
-        max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), n_read_together)
-        text_encoder = TextEncoder(tokenizer, max_length, self.long_text, self.stride, separate)
+        pooling, bi_encoder, learning_rate = resolve_recipe(self, config, n_columns)
+        if plan.resume:
+            check_same_structure(self, pooling, bi_encoder)
+        n_encoded_together = 1 if bi_encoder else n_columns
+        max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), n_encoded_together)
+        text_encoder = TextEncoder(tokenizer, max_length, self.long_text, self.stride, bi_encoder)
         text_encoder.check(n_columns)
-        net = BertNet(
-            folder,
+        net = self.net_class(
             config,
-            loss_params=target.loss_params,
+            training_config(self, plan, learning_rate, target.loss_params),
             pad_token_id=tokenizer.pad_token_id,
             max_length=max_length,
-            precision=precision,
-            seed=seed,
-            new_module=partial(self.module_.rebuilt, config, self.dropout) if goes_on else None,
+            precision=plan.precision,
+            device=plan.device,
+            make_module=make_module,
             module__pooling=pooling,
-            module__bi_encoder=separate,
-            lr=learning_rate,
-            device=device,
-            **net_params(self, self.verbose if get_process_group(device).is_first else 0),
+            module__bi_encoder=bi_encoder,
+            **net_params(self, verbose=self.verbose if plan.group.is_first else 0),
         )
         return net, text_encoder
 
-    def _checkpoint_parts(self, target):
-        folder = resolve_checkpoint(self.model, self.revision)
-        config = load_config(folder)
-        config.num_labels, config.problem_type = target.num_labels, target.problem_type
-        return folder, config, load_tokenizer(folder, config)
+    def _train(self, net, plan, target, text_encoder, rows, held_out, bridge):
+        """Train the net; what an estimator with it has learned, by attribute, but for the net."""
+        dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target))
+        validation = None if held_out is None else make_validation(held_out, target, text_encoder)
+        report = text_encoder.report(dataset)
+        learned = partial(_learned, target=target, text_encoder=text_encoder, truncation_=report)
+        net.callbacks = make_callbacks(
+            net.training_config,
+            progress=self.verbose,
+            state_file=plan.state_file,
+            bridge=bridge and bridge(lambda net: learned(net) | {"net_": net}),
+            callbacks=self.callbacks,
+        )
+        net.fit(dataset, validation=validation)
+        return learned(net)
 
-    def _fitted_parts(self):
-        return None, deepcopy(self.module_.config), deepcopy(self.tokenizer_)
-
-    def _keep_history(self, net):
-        """What the epochs were like; after an earlier fit with validation nothing of it may be left."""
-        self.n_iter_ = len(net.history)
-        self.loss_curve_ = [float(loss) for loss in net.history[:, "train_loss"]]
-        for name in ("validation_scores_", "validation_loss_curve_", "best_iter_"):
+    def _adopt(self, net, attributes):
+        """Set what was learned; nothing of an earlier fit is left. The only place that does so, loading included."""
+        for name in _OF_VALIDATION:
             vars(self).pop(name, None)
-        if net.validation_ is not None:
-            self.validation_scores_ = net.history[:, "valid_score"]
-            self.validation_loss_curve_ = net.history[:, "valid_loss"]
-            self.best_iter_ = net.best_.epoch
+        vars(self).update(attributes, net_=net)
 
-    def _check_X(self, X, *, reset):
-        """One or two lists of str; also keeps, or compares, feature names and number of columns."""
-        columns = check_texts(X)
-        if reset:
-            vars(self).pop("n_features_in_", None)  # a list has none, and validate_data leaves an earlier one
-            self._n_columns = len(columns)
-        # Names are compared where both have them: the same texts are welcome in any other container.
-        if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
-            validate_data(self, X=X, skip_check_array=True, reset=reset)
-        if self._n_columns not in (None, len(columns)):  # None: a model of transformers may take either
-            raise ValueError(
-                f"X has {len(columns)} text column(s), but {type(self).__name__} was fitted with {self._n_columns}. "
-                "Pass the same columns as in fit."
-            )
-        return columns
+    # -- what a fit checks first --------------------------------------------------------------------------
+
+    def _check_rows(self, X, y, sample_weight, *, reset):
+        y, target_class = self._check_y(y, reset=reset)
+        return Rows.of_positive_weight(self._check_X(X, reset=reset), y, sample_weight, target_class)
 
     def _check_held_out(self, rows, X, y, sample_weight):
         try:
@@ -255,15 +261,11 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             )
         return held_out
 
-    def _check_rows(self, X, y, sample_weight, *, reset):
-        y, target_class = self._check_y(y, reset=reset)
-        return Rows.of_positive_weight(self._check_X(X, reset=reset), y, sample_weight, target_class)
-
     def _new_target(self, rows, classes):
         params = self._target_params() | ({} if classes is None else {"classes": classes})
         return rows.target_class(rows.y, rows.weights, **params)
 
-    def _target_to_go_on(self, rows, classes):
+    def _resumed_target(self, rows, classes):
         """The target as the parameters now ask for it, with the classes, labels or scale of the earlier fit."""
         if rows.target_class is not type(self._target):
             raise ValueError(
@@ -272,50 +274,45 @@ class BaseBertEstimator(CallbackSupportMixin, ExplainMixin, StorableMixin, BaseE
             )
         return self._target.refit_keeping_classes(rows.y, rows.weights, classes, **self._target_params())
 
-    def _check_module(self, pooling, separate):
-        """Whether the fitted module is what the parameters ask for."""
-        module = self.module_
-        sizes = [layer.out_features for layer in module.hidden]
-        found = {"pooling": module.pooling, "separate pairs": module.bi_encoder, "hidden_layer_sizes": sizes}
-        asked = {"pooling": pooling, "separate pairs": separate, "hidden_layer_sizes": list(self.hidden_layer_sizes)}
-        if found != asked:
-            raise ValueError(
-                f"The fitted module has {found}, the parameters ask for {asked}. Set them back to go on training, or "
-                "fit anew with warm_start=False."
-            )
+    # -- prediction -----------------------------------------------------------------------------------------
 
-    def _state_file(self, rows, held_out, goes_on, device, precision):
-        if goes_on:
-            raise ValueError(
-                "warm_start=True goes on from the fitted weights, checkpoint_dir from those in the folder. Pass only "
-                "one of them."
-            )
-        return StateFile(
-            self.checkpoint_dir, {"device": str(device)} | self._training_fingerprint(rows, held_out, precision)
-        )
+    def to_dataset(self, X):
+        """Encode texts as `fit` did: the dataset that ``net_`` takes.
 
-    def _training_fingerprint(self, rows, held_out, precision):
-        """What a training is of."""
-        params = {k: str(v) for k, v in self.get_params(deep=False).items() if k not in _PARAMS_NOT_AFFECTING_WEIGHTS}
-        description = {"precision": precision} | params | rows.fingerprints()
-        if held_out is not None:
-            description["validation"] = " ".join(held_out.fingerprints().values())
-        return description
+        Parameters
+        ----------
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            In any form that `fit` takes, with the same number of text columns.
+
+        Returns
+        -------
+        dataset : torch.utils.data.Dataset
+            Token ids, cut to `max_length`, for ``net_.forward``, ``net_.predict_proba`` and ``net_.predict``.
+        """
+        check_is_fitted(self)
+        return self._text_encoder.encode(self._check_X(X, reset=False))
 
     def _logits(self, X):
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
-        check_is_fitted(self)
-        columns = self._check_X(X, reset=False)
-        return self.net_.predict_logits(self._text_encoder.encode(columns), self.verbose).astype(np.float64)
+        dataset = self.to_dataset(X)
+        return self.net_.predict_logits(dataset, self.verbose).astype(np.float64)
 
 
-@contextmanager
-def unchanged_by_failure(estimator):
-    """Give the estimator its attributes back if the context fails: half-trained, it must not look trained."""
-    earlier = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:  # an interrupt too
-        vars(estimator).clear()
-        vars(estimator).update(earlier)
-        raise
+def _learned(net, target, text_encoder, truncation_):
+    """What an estimator with such a net has learned, by attribute."""
+    history = net.history
+    learned = {
+        "_target": target,
+        "_text_encoder": text_encoder,
+        "tokenizer_": text_encoder.tokenizer,
+        "problem_type_": target.problem_type,
+        "learning_rate_": net.lr,
+        "truncation_": truncation_,
+        "n_iter_": len(history),
+        "loss_curve_": [float(row["train_loss"]) for row in history if "train_loss" in row],
+    }
+    if best_epoch(history):
+        learned["validation_scores_"] = [row["valid_score"] for row in history]
+        learned["validation_loss_curve_"] = [row["valid_loss"] for row in history]
+        learned["best_iter_"] = best_epoch(history)
+    return learned

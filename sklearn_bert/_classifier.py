@@ -16,170 +16,182 @@ from ._data.targets import MultiLabelTarget
 class BertClassifier(ClassifierMixin, BaseBertEstimator):
     """Classifier that fine-tunes a BERT [1]_ on texts or sentence pairs.
 
-    The shape of y chooses the mode: a 1-D y of two or more classes gives single-label classification
-    (softmax, cross entropy), a 2-D y of 0 and 1 with two or more columns gives multi-label
-    classification (a sigmoid per label, binary cross entropy).
+    The shape of y chooses the mode. A 1-D y of two or more classes gives single-label classification
+    (softmax, cross-entropy). A 2-D y of 0 and 1 with two or more columns gives multi-label
+    classification (one sigmoid per label, binary cross-entropy).
+
+    The parameters are in groups: text, network, training, validation, resuming, machine. The first
+    parameter of each group names it in bold.
 
     Parameters
     ----------
     model : str or path, default="google-bert/bert-base-uncased"
-        The pretrained encoder: a hub id, or a folder with config, weights and tokenizer.
+        **Text.** The pretrained encoder: a model id of the Hugging Face hub, or a folder with config,
+        weights and tokenizer.
     revision : str, default=None
-        Branch, tag or commit of a hub id. None is the main branch.
+        Branch, tag or commit of a model id. None is the main branch.
     max_length : int, default=None
-        Most tokens of a text or pair, special tokens included; what is more is cut, see `long_text`
-        and `truncation_`. None is the model's own limit (512 for BERT). Time and memory of long
-        texts grow with it.
+        Maximum number of tokens of a text or pair, special tokens included. Longer ones are cut, see
+        `long_text` and `truncation_`. None is the limit of the model (512 for BERT). Long texts need more
+        time and memory.
     long_text : {"head_tail", "truncate", "window"}, default="head_tail"
-        What becomes of a text of more than `max_length` tokens. "head_tail" keeps a quarter from its
-        beginning and the rest from its end, where texts tend to say what they come to [5]_;
-        "truncate" its beginning only, as is usual. "window" reads all of it in overlapping windows:
-        each is trained with the text's target and part of its weight, and in prediction their logits
-        are averaged. That costs time in proportion to the text's length, and is for single texts.
-        Of pairs read jointly the longer text is cut at its end.
+        What happens to a text of more than `max_length` tokens. "head_tail" keeps a quarter of the tokens
+        from its beginning and the rest from its end, where texts often come to their conclusion [5]_.
+        "truncate" keeps its beginning only, as is usual. "window" uses the whole text, in overlapping
+        windows: each window is trained with the text's target and a share of its weight, and in prediction
+        their logits are averaged. Its time is proportional to the length of the text; it is for single
+        texts only. With a cross-encoder, the longer text of a pair is cut at its end.
     stride : int, default=None
-        Tokens that neighbouring windows share, as in Hugging Face's tokenizers. None is a quarter of
-        `max_length`.
+        Number of tokens that neighbouring windows share, as in Hugging Face's tokenizers. None is a
+        quarter of `max_length`.
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
-        What stands for a text: ``[CLS]`` through dense and tanh, as BERT does; the last hidden state
-        at ``[CLS]``; or the mean of the last hidden states over the tokens. "auto" is "mean" with
-        ``head_init="linear_probe"`` and "pooler" otherwise.
+        **Network.** How the last hidden states become one vector per text. "pooler" passes the state of
+        ``[CLS]`` through a dense layer and tanh, as BERT does. "cls" is the state of ``[CLS]``. "mean" is
+        the mean over all tokens. "auto" is "mean" with ``head_init="linear_probe"``, otherwise "pooler".
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
-        How sentence pairs are read. "bi_encoder": one text at a time, to vectors u and v of equal
-        length; the head sees ``(u, v, |u - v|, u * v)``, element by element [4]_. Good for
-        similarity, and from a few hundred pairs on if the checkpoint is a sentence encoder; texts of
-        very different lengths cost up to twice as much, and `max_length` holds for each. "cross_encoder":
-        both as one text, as BERT does, so that each word sees the other text. Try it for entailment
-        or answers to questions, with many thousands of pairs. "auto" is "bi_encoder" with
-        ``head_init="linear_probe"`` and "cross_encoder" otherwise.
+        How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
+        equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It is good for similarity, from a few
+        hundred pairs on if the checkpoint is a sentence encoder. `max_length` then applies to each text, and
+        texts of very different lengths cost up to twice as much. "cross_encoder" encodes both texts
+        together, as BERT does, so each word attends to both texts. Try it for entailment or question
+        answering, with many thousands of pairs. "auto" is "bi_encoder" with ``head_init="linear_probe"``,
+        otherwise "cross_encoder".
     hidden_layer_sizes : array-like of int, default=()
-        Widths of GELU layers between the pooled output and the last linear layer. With any, the
-        head starts at random, whatever `head_init` is.
+        Widths of GELU layers between the pooled output and the last linear layer. With any such layer,
+        the head starts with random weights, whatever `head_init` is.
     head_init : {"linear_probe", "random"}, default="linear_probe"
-        Where the head starts: at the linear model solved on the pretrained encoder's outputs, before
-        any fine-tuning [3]_; or at random weights, as BERT's does. "linear_probe" costs a prediction pass
-        over at most about 4,000 rows and a second of solving (some seconds with dozens of labels),
-        and decides how much is learned from few rows and of rare labels. "random" leads back to
-        BERT's own recipe [1]_ in one step, see `pooling` and `pair_encoding`.
+        The initial weights of the head. "linear_probe" fits a linear model to the outputs of the pretrained
+        encoder before any fine-tuning [3]_. It matters most with few rows and for rare labels. It costs one
+        prediction pass over at most about 4,000 rows, and about a second to solve (some seconds with dozens
+        of labels). "random" is what BERT does. Together with "auto" for `pooling` and `pair_encoding` it gives
+        BERT's own recipe [1]_.
     dropout : float, default=None
-        Dropout probability of the hidden states, in the encoder and before the head. None is the
-        checkpoint's own (0.1 for BERT), or in a training that goes on what it was so far.
+        Dropout probability of the hidden states, in the encoder and before the head. None is the value of
+        the checkpoint (0.1 for BERT); in resumed training, the value used so far.
     attention_dropout : float, default=None
-        Dropout probability of the attention weights. None as in `dropout`.
+        Dropout probability of the attention weights. None is chosen as for `dropout`.
     freeze : {"embeddings", "encoder"} or int, default=None
-        What keeps its pretrained weights: the embeddings; the embeddings and that many of the lowest
-        layers; or the whole encoder. What is frozen takes neither gradients nor optimizer memory, and
-        no dropout. A frozen encoder reads each text once per fit, and the epochs then train the head on
-        its outputs, in little time: set a higher `head_learning_rate` and more `max_epochs`.
+        Which part keeps its pretrained weights: the embeddings; the embeddings and this number of the lowest
+        layers; or the whole encoder. Frozen parts need no gradients and no optimizer memory, and have no
+        dropout. A frozen encoder encodes each text once per fit, and the epochs train the head on its
+        outputs, which is fast: use a higher `head_learning_rate` and more `max_epochs`.
     max_epochs : int, default=3
-        Number of passes over the training rows.
+        **Training.** Number of passes over the training rows.
     batch_size : int, default=32
-        Rows in a training step. In prediction a batch holds at most as many tokens as `batch_size`
-        rows of full length. On a CPU either is computed about 2,000 tokens at a time, which takes
-        less time and memory and changes no result.
+        Number of rows in a training step. In prediction, a batch holds at most as many tokens as
+        `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
+        takes less time and memory and does not change the result.
     micro_batch_size : int, default=None
-        Most rows to compute at a time; gradients are summed up to those of `batch_size` rows, so that
-        the update is the same but for the random numbers of dropout. None is all of them. If the
-        device runs out of memory, fit and prediction go on with half as many by themselves.
+        Maximum number of rows computed at a time. Gradients are summed over `batch_size` rows, so the update
+        is the same except for the random numbers of dropout. None is `batch_size`. If the device runs out of
+        memory, fit and prediction continue with half as many rows automatically.
     gradient_checkpointing : bool, default=False
-        Whether each layer is computed again on the way back instead of being remembered: less memory
-        for about a third more time in training.
+        Whether to compute the activations of each layer again in the backward pass instead of storing them.
+        This needs less memory and about a third more training time.
     learning_rate : float or "auto", default="auto"
-        Highest learning rate of AdamW [2]_: it rises linearly over the warm-up and then falls
-        linearly towards 0. "auto" is 5e-5 for the width of bert-base (768) and in inverse proportion
-        to the model's hidden size: 1e-4 for 384.
+        Peak learning rate of AdamW [2]_. The rate rises linearly during the warm-up and then falls linearly
+        towards 0. "auto" is 5e-5 for the hidden size of bert-base (768), and inversely proportional to the
+        hidden size: 1e-4 for 384.
     head_learning_rate : float, default=None
-        Highest learning rate of the head: the last linear layer and those of `hidden_layer_sizes`.
-        None is `learning_rate`.
+        Peak learning rate of the head: the last linear layer and the layers of `hidden_layer_sizes`. None
+        is `learning_rate`.
     layer_decay : float, default=1.0
-        Factor of the learning rate from each layer of the encoder to the one below it; the last layer
-        has `learning_rate` [6]_. About 0.8 to 0.95 keeps more of what the lower layers know.
+        Factor of the learning rate from each encoder layer to the one below it; the last layer has
+        `learning_rate` [6]_. Values of about 0.8 to 0.95 keep more of the pretrained lower layers.
     weight_decay : float, default=0.01
-        Decay of the weight matrices; biases, normalisation weights and the embeddings of tokens that
-        no training text holds do not decay.
+        Decay of the weight matrices. Biases, normalisation weights, and embeddings of tokens that are in no
+        training text do not decay.
     warmup_fraction : float, default=0.1
-        Share of the steps over which the learning rate rises.
+        Fraction of the training steps in which the learning rate rises.
     max_grad_norm : float, default=1.0
-        The gradient of a step is scaled down to this norm if it is longer. None never scales.
+        Maximum norm of the gradient of a step; a larger gradient is scaled down to it. None does not scale.
+    callbacks : list of skorch.callbacks.Callback or (name, callback) tuples, default=None
+        skorch callbacks, which run after the estimator's own. `save_pretrained` does not store them, and
+        warns.
     class_weight : dict or "balanced", default=None
-        Weights of the classes, multiplied with the sample weights: a dict from class to weight (1 for
-        those left out), or "balanced" for weights inverse to the (weighted) class frequencies. With
-        several labels per row, the weight of each label where a row has it: a dict by position, or by
-        column names of a DataFrame, or "balanced" to make them weigh as much as where it has not.
+        Weights of the classes, multiplied with the sample weights. A dict maps classes to weights; classes
+        left out have weight 1. "balanced" gives weights inversely proportional to the (weighted) class
+        frequencies. With several labels per row, it is the weight of each label in the rows that have it: a
+        dict by position, or by column name if y is a DataFrame; "balanced" gives the rows with a label the
+        same total weight as the rows without it.
     label_smoothing : float, default=0.0
-        Share of the probability that the targets spread over all classes, or over yes and no of each
-        label: less certain probabilities, and some protection against wrong labels [7]_.
+        Share of the target probability that is spread over all classes, or for each of several labels over
+        yes and no. It makes predicted probabilities less extreme, and wrong labels less harmful [7]_.
     threshold : float or array-like of shape (n_labels,), default=0.5
-        With several labels per row, the probability above which `predict` says yes, one for all
-        labels or one each; a fitted classifier takes a new one by `set_params`.
-        `TunedThresholdsClassifierCV` finds them. With one label per row use scikit-learn's
+        With several labels per row, the probability above which `predict` returns 1: one value for all
+        labels, or one per label. `set_params` changes it in a fitted classifier, and
+        `TunedThresholdsClassifierCV` finds good values. With one label per row use scikit-learn's
         ``FixedThresholdClassifier``.
     early_stopping : bool, default=False
-        Whether to stop after `n_iter_no_change` epochs without a better one: a higher validation score,
-        or the same at a lower validation loss. Unless `fit` is given ``X_val``, the score is taken on
-        rows set apart from ``X``. The learning rate falls as for `max_epochs` epochs all the same.
+        **Validation.** Whether to stop after `n_iter_no_change` epochs without improvement: a higher
+        validation score, or the same score at a lower validation loss. The score is computed on ``X_val`` if
+        `fit` gets it, otherwise on rows of ``X`` that are held out. The learning rate is planned for
+        `max_epochs` epochs even if the training stops earlier.
     validation_fraction : float, default=0.1
-        Share of the rows to set apart for `early_stopping`, at most 0.5: of each class, each pattern of
-        labels (patterns of one row: by their rarest label) or each range of numbers alike. Each class and
-        label keeps a row in training.
+        Fraction of the rows to hold out for `early_stopping`, at most 0.5. The split is stratified: by
+        class, by combination of labels (if only one row has it: by its rarest label), or by quantile of y.
+        At least one row of each class and label stays in training.
     n_iter_no_change : int, default=2
-        Epochs without a better one after which `early_stopping` stops.
+        Number of epochs without improvement after which `early_stopping` stops the training.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of an earlier fit instead of the checkpoint's, for
-        another `max_epochs` epochs. Classes and structure must be the same; other parameters may change.
+        **Resuming.** Whether `fit` starts from the weights of an earlier fit instead of the checkpoint, and
+        trains for another `max_epochs` epochs. Classes and network must be the same; other parameters may
+        change.
     checkpoint_dir : str or path, default=None
-        Folder for the state of the training after each epoch: one file of about three times the
-        trained weights. A `fit` with the same parameters and data that finds it there goes on from
-        the last whole epoch and ends with the same weights, to the bit, as an undisturbed one. Use a
-        folder per fit: a grid search cannot share one.
+        Folder in which the training state is saved after each epoch, in one file of about three times the
+        size of the trained weights. A `fit` with the same parameters and data that finds this file resumes
+        after the last complete epoch. Its final weights are equal, to the bit, to those of an uninterrupted
+        fit. Use one folder per fit: a grid search cannot share one.
     device : str or torch.device, default="auto"
-        Where to compute. "auto" takes CUDA, then MPS, then the CPU.
+        **Machine.** Where to compute. "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"
-        Floating point format of the matrix products. "auto" takes bfloat16 where the hardware
-        computes in it (CUDA from compute capability 8.0, CPUs with AVX512-BF16 or AMX), float32
-        elsewhere. Weights, losses and probabilities are always in float32 or better. "float16"
-        needs CUDA; "float64" is slow and for exact comparisons.
+        Floating-point format of the matrix products. "auto" is bfloat16 where the hardware supports it
+        (CUDA from compute capability 8.0, CPUs with AVX512-BF16 or AMX), otherwise float32. Weights, losses
+        and probabilities are always in float32 or better. "float16" needs CUDA. "float64" is slow, and is
+        for exact comparisons.
     random_state : int, RandomState instance or None, default=None
-        Source of the head's first weights, the dropout and the order of the batches. The same int
-        gives the same fitted weights, to the bit, on the same CPU and number of threads; on a GPU,
-        sums in another order may change the last bits.
+        Controls the validation split, the initial weights of the head, dropout and the order of the batches.
+        The same int gives the same fitted weights, to the bit, on the same CPU with the same number of
+        threads. On a GPU, sums in another order may change the last bits.
     verbose : int, default=0
-        0 prints nothing; 1 shows a bar over all epochs, with loss, validation score and texts per second,
-        then `summary_`, and a bar in predictions of more than two seconds; 2 prints a row per epoch
-        besides.
+        0 prints nothing. 1 shows a progress bar over all epochs, with loss, validation score and texts per
+        second, then `summary_`; and a bar for predictions of more than two seconds. 2 also prints a row per
+        epoch.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The sorted labels, in y's dtype; ``arange(n_labels)`` in multi-label mode.
+        The sorted classes, in the dtype of y; ``arange(n_labels)`` in multi-label mode.
     label_names_ : ndarray of shape (n_labels,)
-        The column names of y, if it was a DataFrame of several columns.
+        In multi-label mode, the column names of y if it was a DataFrame.
     problem_type_ : str
-        The mode, in Hugging Face's words: "single_label_classification" or
+        The mode, as Hugging Face names it: "single_label_classification" or
         "multi_label_classification".
     learning_rate_ : float
-        The highest learning rate: what "auto" stood for.
+        The peak learning rate that was used: the value of "auto".
     n_iter_ : int
-        Number of epochs run by `fit`, or by all calls of `partial_fit` since.
+        Number of epochs run by `fit`, and by all calls of `partial_fit` since.
     loss_curve_ : list of float
         Mean training loss of each of these epochs.
     validation_scores_ : list of float
-        With validation data, the score of each epoch: accuracy, R squared, or with several labels the
-        average precision over all pairs of row and label, which asks for no threshold.
+        With validation data, the score after each epoch: accuracy, R squared, or with several labels the
+        micro-averaged average precision, which needs no threshold.
     validation_loss_curve_ : list of float
-        With validation data, its mean loss after each epoch.
+        With validation data, the mean validation loss after each epoch.
     best_iter_ : int
-        With validation data, the epoch, from 1, whose weights were kept: that of the highest score,
-        and among equal ones of the lowest loss.
+        With validation data, the epoch, counted from 1, whose weights were kept: the one with the highest
+        score, and among equal scores with the lowest loss.
     summary_ : str
-        What the fit inferred and did, in one line.
+        One line on the fit: mode, device, precision, epochs and number of rows that were cut.
     truncation_ : TruncationReport
-        How many rows `max_length` cut, by how many tokens, and the longest row.
+        Number of rows that `max_length` cut, number of tokens cut, and length of the longest row.
     tokenizer_ : transformers tokenizer
+        The tokenizer of the checkpoint.
     module_ : BertModule
         The fitted PyTorch module.
-    net_ : InferenceNet
-        The skorch net around it, stripped of what only training needs.
+    net_ : BertNet
+        The fitted skorch net; `net_.history` holds a row per epoch. See the page "For skorch users" of the
+        documentation.
     n_features_in_ : int
         Number of text columns, if `X` was a DataFrame or 2-D array.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -188,12 +200,13 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     See Also
     --------
     BertRegressor : The same for numbers.
-    TunedThresholdsClassifierCV : Chooses the thresholds of several labels.
+    BertVectorizer : Texts to vectors of an encoder, without training.
+    TunedThresholdsClassifierCV : Tunes the thresholds of several labels.
 
     Notes
     -----
-    A row of sample weight k counts as k rows in the loss. In mini-batches the fitted weights still
-    differ from those of k copies, since the number of steps differs.
+    A row with sample weight k counts as k rows in the loss. The fitted weights still differ from those
+    of k copies of the row, because k copies make more training steps.
 
     References
     ----------
@@ -251,6 +264,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         weight_decay=0.01,
         warmup_fraction=0.1,
         max_grad_norm=1.0,
+        callbacks=None,
         class_weight=None,
         label_smoothing=0.0,
         threshold=0.5,
@@ -286,6 +300,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.max_grad_norm = max_grad_norm
+        self.callbacks = callbacks
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
         self.threshold = threshold
@@ -305,7 +320,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         return tags
 
     def predict(self, X) -> np.ndarray:
-        """Most probable labels.
+        """Predict the most probable class, or all labels above the threshold.
 
         Parameters
         ----------
@@ -315,14 +330,14 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            A class per row, in the dtype of `classes_`; in multi-label mode int64, 1 where the
-            probability exceeds `threshold`.
+            One class per row, in the dtype of `classes_`. In multi-label mode int64: 1 where the
+            probability is above `threshold`, otherwise 0.
         """
         logits = self._logits(X)
         return self._target.predict(logits, self.threshold)
 
     def predict_proba(self, X) -> np.ndarray:
-        """Probabilities of the classes or labels.
+        """Predict the probabilities of the classes or labels.
 
         Parameters
         ----------
@@ -332,8 +347,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes), float64
-            In the order of `classes_`. Rows sum to one; in multi-label mode each label has a
-            probability of its own instead.
+            In the order of `classes_`. Each row sums to one; in multi-label mode it does not, and each
+            label has its own probability.
         """
         logits = self._logits(X)
         return self._target.predict_proba(logits)
@@ -349,35 +364,35 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes), float64
-            The logits; for two classes the margin of the second over the first.
+            The logits. With two classes, the logit of the second minus the logit of the first.
         """
         logits = self._logits(X)
         return self._target.decision_function(logits)
 
     @property
     def classes_(self):
-        """The sorted labels, or the positions of the labels in multi-label mode."""
+        """The sorted classes; in multi-label mode the positions of the labels."""
         check_is_fitted(self)
         return self._target.classes
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
-        """Go on training with one epoch on these rows: for streams of texts.
+        """Train one more epoch, on these rows only: for data that arrives in parts.
 
-        The first call starts from the checkpoint. Each is a short training of its own, with warm-up and
-        decay of the learning rate; give it some hundred rows at least.
+        The first call starts from the checkpoint. Each call has its own warm-up and decay of the learning
+        rate, so pass at least some hundred rows.
 
         Parameters
         ----------
         X : list, tuple, array, Series or DataFrame of n_samples texts
             In any form that `fit` takes.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Of the same kind in every call.
+            The targets, of the same mode in every call.
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come; the same in every call, or None. None in the first call
-            with one label per row: those of its `y`.
+            All classes that may occur in any call; the same in every call, or None. If it is None in the
+            first call, the classes are those of its `y`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows; within a call only their ratios matter.
+            Weights of the rows. Only their ratios within a call matter.
 
         Returns
         -------
@@ -387,7 +402,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Raises
         ------
         ValueError
-            As `fit`, or if `y` holds a label that is not among the classes.
+            As in `fit`, and if `y` holds a class that is not in `classes_`.
         """
         if self.class_weight == "balanced":
             raise ValueError(

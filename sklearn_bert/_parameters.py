@@ -1,4 +1,4 @@
-"""The constructor's parameters: what each may be, what "auto" stands for, and which of them the net takes."""
+"""The constructor's parameters: what each may be, what "auto" stands for, and the plan of a training made of them."""
 
 from numbers import Integral, Real
 from os import PathLike
@@ -6,9 +6,11 @@ from os import PathLike
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._model.module import POOLINGS
+from ._model.pooled_encoder import POOLINGS
 from ._runtime.progress import write_line
+from ._training.training_net import TrainingConfig
 
+_PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 _RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
 
 CONSTRAINTS = {
@@ -34,6 +36,7 @@ CONSTRAINTS = {
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "callbacks": [list, tuple, None],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -46,46 +49,87 @@ CONSTRAINTS = {
 }
 
 
-def check_layer_sizes(sizes):
-    """Refuse sizes that are no sizes."""
+def check_params(estimator):
+    """Refuse what scikit-learn's constraints cannot: sizes that are no sizes, callbacks that are none."""
+    sizes = estimator.hidden_layer_sizes
     if not all(isinstance(size, Integral) and size > 0 for size in sizes):
         raise ValueError(
             f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1, one per hidden layer. "
             "Pass () for a linear head."
         )
+    for item in estimator.callbacks or ():
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        if not hasattr(callback, "on_train_begin"):
+            raise ValueError(
+                f"Got {item!r} among callbacks, expected skorch callbacks or (name, callback) tuples. Pass objects "
+                "such as skorch.callbacks.EpochScoring('accuracy')."
+            )
 
 
 def resolve_recipe(estimator, config, n_columns):
-    """Pooling, whether the texts of pairs are encoded one by one, and learning rate: what "auto" stands for."""
+    """Pooling, whether pairs go to a bi-encoder, and learning rate: what "auto" stands for."""
     probe = estimator.head_init == "linear_probe"
     pooling = ("mean" if probe else "pooler") if estimator.pooling == "auto" else estimator.pooling
-    separate = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
+    bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     # The wider the model, the more each step of Adam moves its outputs: as ELECTRA's three sizes have it.
     auto_rate = _RATE_OF_BERT_BASE * _WIDTH_OF_BERT_BASE / config.hidden_size
-    return (
-        pooling,
-        separate and n_columns == 2,
-        auto_rate if estimator.learning_rate == "auto" else estimator.learning_rate,
+    learning_rate = auto_rate if estimator.learning_rate == "auto" else estimator.learning_rate
+    return pooling, bi_encoder and n_columns == 2, learning_rate
+
+
+def check_same_structure(estimator, pooling, bi_encoder):
+    """Refuse to resume with a fitted module that is not what the parameters ask for."""
+    module = estimator.module_
+    sizes = [layer.out_features for layer in module.hidden]
+    found = {"pooling": module.pooling, "bi_encoder": module.bi_encoder, "hidden_layer_sizes": sizes}
+    wanted_sizes = list(estimator.hidden_layer_sizes)
+    wanted = {"pooling": pooling, "bi_encoder": bi_encoder, "hidden_layer_sizes": wanted_sizes}
+    if found != wanted:
+        raise ValueError(
+            f"The fitted module has {found}, the parameters ask for {wanted}. Set them back to go on training, or "
+            "fit anew with warm_start=False."
+        )
+
+
+def training_config(estimator, plan, learning_rate, loss_params):
+    """The `TrainingConfig` of the constructor's parameters, the plan of the fit and the target's `loss_params`."""
+    probe = estimator.head_init == "linear_probe" and not len(estimator.hidden_layer_sizes) and not plan.resume
+    return TrainingConfig(
+        seed=plan.seed,
+        max_epochs=plan.max_epochs,
+        learning_rate=learning_rate,
+        head_learning_rate=estimator.head_learning_rate,
+        layer_decay=estimator.layer_decay,
+        weight_decay=estimator.weight_decay,
+        warmup_fraction=estimator.warmup_fraction,
+        max_grad_norm=estimator.max_grad_norm,
+        linear_probe=probe,
+        freeze=estimator.freeze,
+        micro_batch_size=estimator.micro_batch_size,
+        gradient_checkpointing=estimator.gradient_checkpointing,
+        patience=estimator.n_iter_no_change if estimator.early_stopping else None,
+        loss_params=loss_params,
     )
 
 
 def net_params(estimator, verbose):
-    """The constructor's parameters that the net takes as they are, and how much it shows."""
+    """skorch's own parameters of the net, and the module's that are used as they are."""
     return {
-        "head_init": estimator.head_init,
         "module__hidden_layer_sizes": tuple(estimator.hidden_layer_sizes),
         "module__dropout": estimator.dropout,
-        "head_learning_rate": estimator.head_learning_rate,
-        "weight_decay": estimator.weight_decay,
-        "warmup_fraction": estimator.warmup_fraction,
-        "max_grad_norm": estimator.max_grad_norm,
-        "freeze": estimator.freeze,
-        "layer_decay": estimator.layer_decay,
         "batch_size": estimator.batch_size,
-        "micro_batch_size": estimator.micro_batch_size,
-        "gradient_checkpointing": estimator.gradient_checkpointing,
-        "n_iter_no_change": estimator.n_iter_no_change if estimator.early_stopping else None,
         "verbose": max(0, verbose - 1),
         "callbacks__print_log__sink": write_line if verbose > 1 else print,
         "callbacks__valid_loss": None,
     }
+
+
+def training_fingerprint(estimator, rows, held_out, precision):
+    """What the weights of a training depend on, as a dict of str to str: parameters and fingerprints of the data."""
+    given = estimator.get_params(deep=False)
+    params = {name: str(value) for name, value in given.items() if name not in _PARAMS_NOT_AFFECTING_WEIGHTS}
+    params["callbacks"] = ", ".join(type(item).__name__ for item in estimator.callbacks or ())
+    fingerprint = {"precision": precision} | params | rows.fingerprints()
+    if held_out is not None:
+        fingerprint["validation"] = " ".join(held_out.fingerprints().values())
+    return fingerprint

@@ -10,66 +10,66 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from ._base import unchanged_by_failure
-from ._data.text import check_texts
 from ._encoding.text_encoder import TextEncoder
-from ._encoding.tokenization import resolve_max_length
+from ._encoding.truncation import resolve_max_length
+from ._estimator import TextInputMixin, unchanged_by_failure
 from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
-from ._model.module import POOLINGS, BertModule
+from ._model.pooled_encoder import POOLINGS, PooledEncoder
 from ._runtime.device import resolve_device, resolve_precision, seeded
 from ._storage.persistence import PicklableMixin
 from ._training.inference_net import InferenceNet
 
 
-class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Transformer that turns texts into the vectors of a BERT encoder, which it does not train.
+class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Transformer that encodes texts as vectors, with a BERT encoder that it does not train.
 
     Parameters
     ----------
     model : str, path or fitted estimator, default="google-bert/bert-base-uncased"
-        The encoder: a hub id; a folder with config, weights and tokenizer, one of `save_pretrained`
-        as well; or a fitted `BertClassifier` or `BertRegressor`. Where the vectorizer is cloned, as in
-        a cross-validation, wrap the latter in `sklearn.frozen.FrozenEstimator`, or it is cloned too
-        and loses what it learned.
+        The encoder: a model id of the Hugging Face hub; a folder with config, weights and tokenizer, also
+        a folder of `save_pretrained`; or a fitted `BertClassifier` or `BertRegressor`. A fitted estimator
+        is cloned together with the vectorizer, as cross-validation does, and then is not fitted any more:
+        wrap it in `sklearn.frozen.FrozenEstimator` to keep its weights.
     revision : str, default=None
-        Branch, tag or commit of a hub id. None is the main branch.
+        Branch, tag or commit of a model id. None is the main branch.
     max_length : int, default=None
-        Most tokens of a text, special tokens included. None is the model's own limit.
+        Maximum number of tokens of a text, special tokens included. None is the limit of the model.
     long_text : {"head_tail", "truncate"}, default="head_tail"
-        What is left of a longer text: a quarter from its beginning and the rest from its end; or its
-        beginning only.
+        What is kept of a text of more than `max_length` tokens. "head_tail" keeps a quarter of the tokens
+        from its beginning and the rest from its end, "truncate" its beginning only.
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
-        What stands for a text: ``[CLS]`` through dense and tanh; the last hidden state at ``[CLS]``;
-        or the mean of the last hidden states over the tokens. "auto" is that of a fitted estimator,
-        and "mean" for a checkpoint.
+        How the last hidden states become one vector per text. "pooler" passes the state of ``[CLS]``
+        through a dense layer and tanh. "cls" is the state of ``[CLS]``. "mean" is the mean over all
+        tokens. "auto" is the pooling of a fitted estimator, and "mean" for a checkpoint.
     batch_size : int, default=32
         A batch holds at most as many tokens as `batch_size` texts of full length.
     device : str or torch.device, default="auto"
         Where to compute. "auto" takes CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"
-        Floating point format of the matrix products. "auto" takes bfloat16 where the hardware
-        computes in it, float32 elsewhere.
+        Floating-point format of the matrix products. "auto" is bfloat16 where the hardware supports it,
+        otherwise float32.
 
     Attributes
     ----------
     tokenizer_ : transformers tokenizer
+        The tokenizer of the encoder.
     net_ : InferenceNet
         The skorch net around the encoder.
     n_features_in_ : int
-        Number of text columns, 1, if `X` was a DataFrame or 2-D array.
+        Number of text columns, which is 1, if `X` was a DataFrame or 2-D array.
     feature_names_in_ : ndarray of shape (1,)
         Name of the text column, if `X` was a DataFrame.
 
     See Also
     --------
-    BertClassifier : Trains the encoder with the head, and learns more from a few hundred rows on.
+    BertClassifier : Trains encoder and head together, and predicts better from a few hundred rows on.
 
     Notes
     -----
-    The vectors are float32 (float64 with ``precision="float64"``) and not normalised; append a
-    `sklearn.preprocessing.Normalizer` where cosines are wanted.
+    The vectors are float32 (float64 with ``precision="float64"``) and not normalised. For cosine
+    similarity, add a `sklearn.preprocessing.Normalizer` after this transformer.
 
     Examples
     --------
@@ -117,18 +117,12 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None) -> Self:
-        """Load the encoder; nothing is learned from the texts.
+        """Load the encoder, and check the texts. Nothing is learned from them.
 
         Parameters
         ----------
@@ -139,6 +133,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         Returns
         -------
         self : object
+            The fitted transformer.
 
         Raises
         ------
@@ -162,7 +157,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         return self
 
     def transform(self, X) -> np.ndarray:
-        """Vectors of texts.
+        """Encode texts as vectors.
 
         Parameters
         ----------
@@ -172,6 +167,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
         Returns
         -------
         vectors : ndarray of shape (n_samples, hidden_size), float32
+            One vector per text, in the order of `X`.
         """
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
@@ -181,35 +177,24 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
     def _n_features_out(self):
         return self.net_.config.hidden_size
 
-    def _check_X(self, X, *, reset):
-        """One list of str; also keeps, or compares, feature names."""
-        columns = check_texts(X)
-        if len(columns) != 1:
+    def _check_n_columns(self, n_columns, *, reset):
+        if n_columns != 1:
             raise ValueError(
                 "X has 2 text columns, but BertVectorizer reads one text per row. Pass one column, or join the vectors "
                 "of both with a ColumnTransformer."
             )
-        if reset:
-            vars(self).pop("n_features_in_", None)  # a list has none, and validate_data leaves an earlier one
-        if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
-            validate_data(self, X=X, skip_check_array=True, reset=reset)
-        return columns
 
     def _load(self, precision):
         """Net and tokenizer of a checkpoint."""
         folder = resolve_checkpoint(self.model, self.revision)
         config = load_config(folder)
-        config.problem_type = "single_label_classification"
         tokenizer = load_tokenizer(folder, config)
         encoder = load_encoder(folder, config, needs_pooler=self.pooling == "pooler")
-        module = BertModule(config, encoder=encoder, pooling="mean" if self.pooling == "auto" else self.pooling)
+        module = PooledEncoder(config, encoder=encoder, pooling="mean" if self.pooling == "auto" else self.pooling)
         return self._wrap(module, tokenizer, precision)
 
     def _take_from(self, estimator, precision):
-        """Net and tokenizer of a fitted estimator, both copied.
-
-        A fast tokenizer keeps the truncation of its last call, which another thread may be about to use.
-        """
+        """Net and tokenizer of a fitted estimator, both copied."""
         if not hasattr(estimator, "net_"):
             raise NotFittedError(
                 f"model={estimator!r} is not fitted. Expected a fitted BertClassifier or BertRegressor, or the name of "
@@ -218,7 +203,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
             )
         fitted = estimator.module_
         pooling = fitted.pooling if self.pooling == "auto" else self.pooling
-        module = BertModule(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
+        module = PooledEncoder(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
         if module.pooler is not None and fitted.pooler is None:
             raise ValueError(
                 "pooling='pooler' needs a trained pooler, which the fitted estimator has not. Pass pooling='auto', "
@@ -235,7 +220,7 @@ class BertVectorizer(PicklableMixin, ClassNamePrefixFeaturesOutMixin, Transforme
             max_length=resolve_max_length(self.max_length, tokenizer, count_positions(module.config), 1),
             precision=precision,
             batch_size=self.batch_size,
-            new_module=lambda: module,
+            make_module=lambda config, **params: module,
             module__pooling=module.pooling,
             device="cpu",
             verbose=0,

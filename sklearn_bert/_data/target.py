@@ -85,9 +85,10 @@ class Target(ABC):
         """Mask of about `fraction` of the rows, stratified, (n,) bool; see `holdout_rows`."""
         return holdout_rows(cls.validation_strata(y), fraction, seed)
 
-    def choose_probe_rows(self, y, sample_weight, seed):
+    @classmethod
+    def choose_probe_rows(cls, y, sample_weight, seed):
         """Positions and weights of the rows that the linear probe is solved on; see `sample_rows`."""
-        return sample_rows(self.probe_strata(y), y, sample_weight, seed)
+        return sample_rows(cls.probe_strata(y), y, sample_weight, seed)
 
     @classmethod
     @abstractmethod

@@ -1,23 +1,13 @@
-"""How one estimator reads texts: with which tokenizer, up to which length, and pairs jointly or one by one.
+"""How one estimator encodes texts: with which tokenizer, up to which length, pairs by a bi-encoder or a cross-encoder.
 
 Decided in `fit`, and the same in every prediction.
 """
 
-import sys
 import warnings
 from dataclasses import dataclass
 
-import numpy as np
-
 from .batching import EncodedDataset
-from .tokenization import (
-    TruncationReport,
-    token_places,
-    tokenize,
-    tokenize_in_windows,
-    truncation_report,
-    windows_of,
-)
+from .tokenization import token_places, tokenize, truncation_report
 
 _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 
@@ -36,7 +26,7 @@ class TextEncoder:
     stride : int or None
         Tokens that neighbouring windows share. None: a quarter of `max_length`.
     bi_encoder : bool
-        Whether the texts of pairs are read one by one.
+        Whether the texts of pairs are encoded separately.
     """
 
     tokenizer: object
@@ -46,7 +36,7 @@ class TextEncoder:
     bi_encoder: bool
 
     def check(self, n_columns):
-        """Refuse what does not go together.
+        """Refuse combinations that cannot work.
 
         Raises
         ------
@@ -71,36 +61,28 @@ class TextEncoder:
     def _overlap(self):
         return self.max_length // 4 if self.stride is None else self.stride
 
+    @property
+    def _n_texts(self):
+        """Neighbouring rows of tokens that are one row of X."""
+        return 2 if self.bi_encoder else 1
+
     def encode(self, columns, y=None, weight=None):
         """One or two lists of n str, and for training encoded targets and weights, to an `EncodedDataset`."""
-        if self.long_text == "window":
-            tokens, n_windows = tokenize_in_windows(self.tokenizer, columns[0], self.max_length, self._overlap)
-            return EncodedDataset(tokens, y, weight, n_windows=n_windows)
-        columns, n_texts = self._as_read(columns)
-        tokens = tokenize(self.tokenizer, columns, self.max_length, self.long_text)
-        return EncodedDataset(tokens, y, weight, n_texts)
+        tokens = tokenize(self.tokenizer, self._as_encoded(columns), self.max_length, self.long_text, self._overlap)
+        return EncodedDataset(tokens, y, weight, self._n_texts)
 
-    def report(self, columns, dataset):
-        """What of the texts is not in the dataset that `read` made of them."""
-        if self.long_text == "window":
-            n_windows = dataset.n_windows
-            candidates = [columns[0][i] for i in np.flatnonzero(n_windows == n_windows.max())]
-            whole = tokenize(self.tokenizer, (candidates,), sys.maxsize, "head_tail")
-            return TruncationReport(len(n_windows), 0, 0, int(whole.lengths.max()), self.max_length)
-        columns, n_texts = self._as_read(columns)
-        return truncation_report(self.tokenizer, columns, dataset.tokens, self.max_length, n_texts)
+    def report(self, dataset):
+        """The `TruncationReport` of a dataset that `encode` made."""
+        return truncation_report(dataset.tokens, self.max_length, self._n_texts)
 
     def places(self, columns):
-        """Where in their texts the tokens stand of each row that `read` makes: see `token_places`."""
-        if self.long_text == "window":
-            whole = token_places(self.tokenizer, columns, sys.maxsize, "head_tail")
-            windows = windows_of(self.tokenizer, map(len, whole), self.max_length, self._overlap)
-            return [places[window] for places, of_text in zip(whole, windows, strict=True) for window in of_text]
-        return token_places(self.tokenizer, self._as_read(columns)[0], self.max_length, self.long_text)
+        """Where in their texts the tokens stand of each row of tokens that `encode` makes: see `token_places`."""
+        columns = self._as_encoded(columns)
+        return token_places(self.tokenizer, columns, self.max_length, self.long_text, self._overlap)
 
-    def _as_read(self, columns):
-        """The texts of pairs that are read one by one as one column, all first ones, then all second ones."""
-        return ((columns[0] + columns[1],), 2) if self.bi_encoder else (columns, 1)
+    def _as_encoded(self, columns):
+        """For a bi-encoder the texts of each pair as neighbours in one column."""
+        return ([text for pair in zip(*columns, strict=True) for text in pair],) if self.bi_encoder else columns
 
 
 def warn_if_truncated(report, stacklevel):

@@ -4,18 +4,16 @@ Torch and transformers only. For a BERT config the module equals
 ``transformers.BertForSequenceClassification`` in logits, losses, outputs and state dict.
 """
 
-import inspect
 from contextlib import contextmanager
-from copy import deepcopy
 from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from .dropout import head_dropout
+from .pooled_encoder import PooledEncoder
 
 
 def regression_loss(logits, labels, reduction="mean"):
@@ -57,11 +55,9 @@ LOSSES = {
     "single_label_classification": single_label_loss,
     "multi_label_classification": multi_label_loss,
 }
-POOLINGS = ("pooler", "cls", "mean")
-_FLAGS = ("output_attentions", "output_hidden_states")  # transformers takes them as **kwargs
 
 
-class BertModule(nn.Module):
+class BertModule(PooledEncoder):
     """A sequence classifier over a transformers encoder.
 
     Parameters
@@ -100,25 +96,11 @@ class BertModule(nn.Module):
     def __init__(
         self, config, *, encoder=None, pooling="pooler", bi_encoder=False, hidden_layer_sizes=(), dropout=None
     ):
-        super().__init__()
-        if pooling not in POOLINGS:
-            raise ValueError(f"Got pooling={pooling!r}, expected one of {POOLINGS}. Choose one of these.")
-        self.config = deepcopy(config)
-        self.bert = AutoModel.from_config(self.config) if encoder is None else encoder
-        self.pooling = pooling
-        self.bi_encoder = bi_encoder
-        self.pooler = None
-        if pooling == "pooler" and getattr(self.bert, "pooler", None) is None:
-            self.pooler = self._new_linear(config.hidden_size, config.hidden_size)
-        elif pooling != "pooler" and getattr(self.bert, "pooler", None) is not None:
-            self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
+        super().__init__(config, encoder=encoder, pooling=pooling, bi_encoder=bi_encoder)
         sizes = [config.hidden_size * (4 if bi_encoder else 1), *hidden_layer_sizes]
         self.hidden = nn.ModuleList(self._new_linear(*pair) for pair in pairwise(sizes))
         self.dropout = nn.Dropout(head_dropout(config) if dropout is None else dropout)
         self.classifier = self._new_linear(sizes[-1], config.num_labels)
-        self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
-        if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa, whose tokenizer may number a pair's texts all the same
-            self._encoder_arguments.discard("token_type_ids")
 
     def forward(
         self,
@@ -196,11 +178,9 @@ class BertModule(nn.Module):
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return output if as_dict else output.to_tuple()
 
-    def rebuilt(self, config, dropout=None):
-        """A module of the same parts and weights, with the dropout and dtype of another config; nothing is frozen."""
-        sizes = [layer.out_features for layer in self.hidden]
-        parts = {"pooling": self.pooling, "bi_encoder": self.bi_encoder, "hidden_layer_sizes": sizes}
-        twin = BertModule(config, **parts, dropout=dropout)
+    def rebuilt(self, config, **params):
+        """A module with these weights, and the dropout and dtype of another config; nothing is frozen."""
+        twin = BertModule(config, **params)
         twin.load_state_dict(self.state_dict())
         return twin
 
@@ -209,41 +189,6 @@ class BertModule(nn.Module):
         for layer in self.hidden:
             features = F.gelu(layer(self.dropout(features)))
         return self.classifier(self.dropout(features))
-
-    def features(self, input_ids, attention_mask=None, token_type_ids=None):
-        """What the head takes: (B, H), or (B / 2, 4 H) of pairs."""
-        outputs = self._encode(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
-        return self._pool(outputs, attention_mask)
-
-    def _encode(self, **arguments):
-        """The encoder's outputs; arguments that are None or that it does not have are left out."""
-        known = {k: v for k, v in arguments.items() if v is not None and k in self._encoder_arguments}
-        return self.bert(**known, return_dict=True)
-
-    def _pool(self, outputs, attention_mask):
-        """The encoder's outputs to one vector per text, (B, H), or per pair, (B / 2, 4 H)."""
-        pooled = self._pool_texts(outputs, attention_mask)
-        if not self.bi_encoder:
-            return pooled
-        if len(pooled) % 2:
-            raise ValueError(
-                f"Got {len(pooled)} rows, expected pairs of rows. Pass two texts per pair, or bi_encoder=False."
-            )
-        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))  # u - v would cancel in less
-        u, v = F.rms_norm(pooled, pooled.shape[-1:]).unflatten(0, (-1, 2)).unbind(1)
-        return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
-
-    def _pool_texts(self, outputs, attention_mask):
-        states = outputs.last_hidden_state  # (B, T, H)
-        if self.pooling == "mean":
-            dtype = torch.promote_types(states.dtype, torch.float32)  # float16 cannot hold long sums
-            if attention_mask is None:
-                return states.mean(dim=1, dtype=dtype)
-            weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, T, 1)
-            return (states * weights).sum(dim=1, dtype=dtype) / weights.sum(dim=1, dtype=dtype).clamp(min=1)
-        if self.pooling == "cls":
-            return states[:, 0]
-        return outputs.pooler_output if self.pooler is None else torch.tanh(self.pooler(states[:, 0]))
 
     def _problem_type(self, labels):
         """The config's or, without touching the config, what number and dtype of the labels imply."""
@@ -309,10 +254,3 @@ class BertModule(nn.Module):
             yield
         finally:
             self.bert.set_attn_implementation(usual)
-
-    def _new_linear(self, n_in, n_out):
-        """A linear layer with BERT's initial weights."""
-        layer = nn.Linear(n_in, n_out, dtype=self.bert.dtype)
-        nn.init.normal_(layer.weight, std=getattr(self.config, "initializer_range", 0.02))
-        nn.init.zeros_(layer.bias)
-        return layer

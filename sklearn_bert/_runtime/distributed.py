@@ -61,11 +61,8 @@ class DistributedContext:
         """
         if self.size == 1:
             return inputs, targets
-        n_rows = len(targets["w"])
-        rows = _rows_of(self.rank, self.size, _costs(inputs, n_rows))
-        n_texts = len(next(iter(inputs.values()))) // n_rows
-        texts = slice(rows.start * n_texts, rows.stop * n_texts)
-        return {k: v[texts] for k, v in inputs.items()}, {k: v[rows] for k, v in targets.items()}
+        rows = _rows_of(self.rank, self.size, inputs.costs())
+        return inputs.rows(rows.start, rows.stop), {name: values[rows] for name, values in targets.items()}
 
     def sum_gradients(self, parameters, loss):
         """Give the parameters the sum of all processes' gradients; the sum of their losses.
@@ -221,13 +218,6 @@ def _set_up(device):
             "its PartialState or Accelerator with cpu=True, or leave that to fit."
         )
     atexit.register(state.destroy_process_group)
-
-
-def _costs(inputs, n_rows):
-    """Tokens of each row of a batch; rows of features are all as dear."""
-    if "attention_mask" not in inputs:
-        return np.ones(n_rows)
-    return inputs["attention_mask"].reshape(n_rows, -1).sum(dim=1).numpy()
 
 
 def _rows_of(rank, size, costs):

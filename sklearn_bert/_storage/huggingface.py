@@ -1,8 +1,8 @@
-"""A fitted module as transformers has it, and transformers' classifiers as a fitted module.
+"""Saving a fitted module so that transformers can load it, and loading the classifiers of transformers.
 
-The one form that both know is a BERT encoder with a linear head on its pooler. What else this package
-fits would load there without an error and predict nonsense, so its config.json names a model type that
-transformers does not have, in words that say why.
+Both packages have a BERT encoder with a linear head on its pooler. The weights of other modules of this
+package would load in transformers without an error and predict nonsense. Their config.json therefore has
+a model type that transformers does not know: a sentence with the reason.
 """
 
 from copy import deepcopy
@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from .._data.targets import TARGETS, RegressionTarget, SingleLabelTarget
-from .._encoding.tokenization import resolve_max_length
+from .._encoding.truncation import resolve_max_length
 from .._model.checkpoint import count_positions, load_config, load_tokenizer, own_config, quiet, why
 
 _ARCHITECTURE = "BertForSequenceClassification"
@@ -20,7 +20,7 @@ _SAVE_AGAIN = "Save the model again with model.save_pretrained(folder)."
 
 
 def transformers_incompatibility(module):
-    """Why transformers has no counterpart of a module, in a few words; None if it has."""
+    """The reason why transformers cannot load a module, in a few words; None if it can."""
     if module.bi_encoder:
         return "the head compares two texts that are encoded one by one"
     if module.hidden:
@@ -33,19 +33,22 @@ def transformers_incompatibility(module):
 
 
 def to_config(module, target, names):
-    """The dict of config.json: a `BertForSequenceClassification`'s, or one that says why it is none.
+    """The content of config.json: of a `BertForSequenceClassification`, or of a model type that states the reason.
 
     Parameters
     ----------
     module : BertModule
-    target : object
-        Of `_targets`.
+    target : Target
     names : sequence or None
-        The labels, in the order of the logits.
+        The labels, in the order of the logits; None for a regression.
+
+    Returns
+    -------
+    config : dict
     """
     config = module.config.to_dict() | {"architectures": [_ARCHITECTURE], "problem_type": target.problem_type}
     names = [f"LABEL_{i}" for i in range(target.num_labels)] if names is None else [str(name) for name in names]
-    if len(set(names)) == len(names):  # else transformers' own, LABEL_0, ..., which config has
+    if len(set(names)) == len(names):  # else those of transformers, LABEL_0, ..., which config has
         config["id2label"] = {str(i): name for i, name in enumerate(names)}
         config["label2id"] = {name: i for i, name in enumerate(names)}
     reason = transformers_incompatibility(module)
@@ -56,7 +59,7 @@ def to_config(module, target, names):
 
 
 def to_tokenizer(tokenizer, module):
-    """A tokenizer that for transformers does what this package asks of it: segments of a pair, the model's limit."""
+    """A copy of the tokenizer with settings that this package passes as arguments: segment ids, maximum length."""
     if transformers_incompatibility(module):
         return tokenizer
     tokenizer = deepcopy(tokenizer)
@@ -67,10 +70,23 @@ def to_tokenizer(tokenizer, module):
 
 
 def fold_scale(arrays, target):
-    """Weights whose raw logits are in y's units, and those that differ as they are.
+    """Put the scale of y into the head, so that raw logits are in the units of y.
 
-    Rounding makes the two a little different, and a stored estimator predicts to the bit what it did:
-    so the latter are stored as well.
+    Rounding changes predictions a little, and a loaded estimator must predict the same to the bit. So the
+    original head is stored as well.
+
+    Parameters
+    ----------
+    arrays : dict of ndarray
+        The weights, by name.
+    target : Target
+
+    Returns
+    -------
+    folded : dict of ndarray
+        All weights.
+    head : dict of ndarray
+        The original weights of those that differ in `folded`; empty if none do.
     """
     weight, bias = (arrays[f"classifier.{name}"] for name in ("weight", "bias"))
     folded = target.unscale_head(weight, bias)
@@ -82,19 +98,19 @@ def fold_scale(arrays, target):
 
 
 def load_transformers_classifier(folder):
-    """A fine-tuned `BertForSequenceClassification` that this package did not make.
+    """Load a fine-tuned `BertForSequenceClassification` that another package saved.
 
     Parameters
     ----------
     folder : Path
-        Of a complete checkpoint.
+        With a complete checkpoint.
 
     Returns
     -------
     config, tokenizer : object
     arrays : dict of ndarray
         The weights, with the head's rows in the order of the sorted labels.
-    target : object
+    target : Target
     names : ndarray of str, or None
         The labels of a multi-label classifier.
 
@@ -105,7 +121,7 @@ def load_transformers_classifier(folder):
     OSError
         If files are damaged.
     """
-    if own_config(folder):  # with another pooling or more layers, of which transformers would know nothing
+    if own_config(folder):  # its pooling or layers may be unknown to transformers
         raise OSError(
             f"{str(folder)!r} holds an estimator of this package without its 'sklearn_bert.json'. Copy the whole "
             "folder again, or save the estimator again."
@@ -133,7 +149,7 @@ def _read_weights(folder, config):
             )
     except (ImportError, MemoryError):
         raise
-    except Exception as error:  # safetensors and torch raise many kinds on damaged files
+    except Exception as error:  # safetensors and torch raise many classes of errors on damaged files
         raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
     if report["missing_keys"]:
         raise OSError(
@@ -144,7 +160,7 @@ def _read_weights(folder, config):
 
 
 def _read_labels(config, folder):
-    """The target, the order of the logits in it, and the names of several labels."""
+    """The target, the order of its outputs among the logits, and the label names of a multi-label target."""
     names = [config.id2label[i] for i in range(config.num_labels)]
     default = RegressionTarget if config.num_labels == 1 else SingleLabelTarget
     target_class = TARGETS.get(config.problem_type, default)

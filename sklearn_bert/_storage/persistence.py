@@ -1,35 +1,32 @@
-"""A fitted estimator in a pickle or in a folder, and back: what is stored, and where it computes again.
+"""Saving a fitted estimator to a pickle or a folder, and loading it: what is stored, and on which device it computes.
 
-Either holds the weights once and what builds a net round them. All else is stored as it is found in the
-estimator, so that a new parameter or fitted attribute needs no line here.
+Both hold the weights once, and what is needed to build a net with them. The estimator's other attributes are
+stored as they are, so a new parameter or fitted attribute needs no line here.
 """
 
-import os
 import warnings
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
 from .._data.targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from .._encoding.text_encoder import TextEncoder
-from .._encoding.tokenization import TruncationReport, resolve_max_length
+from .._encoding.truncation import TruncationReport, resolve_max_length
 from .._model.checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from .._runtime.device import resolve_available, seeded
-from .._training.inference_net import InferenceNet
 from .folder import read_arrays, read_manifest, refuse_if_replaced, write_folder
-from .huggingface import fold_scale, load_transformers_classifier, to_config, to_tokenizer, transformers_incompatibility
+from .huggingface import fold_scale, load_transformers_classifier, to_config, to_tokenizer
 from .json_values import NotPlainError, decode, encode
-from .model_card import model_card
+from .model_card import estimator_card
 from .onnx import write_onnx
 from .versions import FORMAT, check_format, versions
 
 _CLASSES = (SingleLabelTarget, MultiLabelTarget, RegressionTarget, TruncationReport)
 _ESTIMATORS = ("BertClassifier", "BertRegressor")
 _IN_OTHER_FILES = {"net_", "tokenizer_"}
-_PRIVATE = {"_n_columns", "_target"}  # results of fit, though their names do not end in an underscore
+_PRIVATE = {"_n_columns", "_target"}  # set by fit, though their names do not end in an underscore
 _CURES = {
     "_target": "Convert the labels, for example with y.astype(str), and fit again; or store",
     "label_names_": "Convert the names, for example with y.rename(columns=str), and fit again; or store",
@@ -37,7 +34,7 @@ _CURES = {
 
 
 class PicklableMixin:
-    """Pickles and copies of what has a `net_` and computes on `device` in `precision`."""
+    """Pickling and copying for estimators that have a `net_` and compute on `device` in `precision`."""
 
     def __getstate__(self):
         return super().__getstate__() | {"_stored": {"format": FORMAT, "versions": versions()}}
@@ -51,32 +48,33 @@ class PicklableMixin:
             self._move_to_available_device()
 
     def _move_to_available_device(self, precision=None):
-        """Compute where this machine can, in this precision or as fitted, unless that was left to "auto"."""
+        """Move the net to a device of this machine; a `precision` of None is that of the fit, or "auto" again."""
         if precision is None:
             precision = "auto" if self.precision == "auto" else self.net_.precision
         device, precision = resolve_available(self.device, precision)
-        if (device, precision) != (torch.device(self.net_.device), self.net_.precision):  # a copy shares its net
+        if (device, precision) != (torch.device(self.net_.device), self.net_.precision):  # equal: a copy shares its net
             self.net_.move(device, precision)
 
 
 class StorableMixin(PicklableMixin):
-    """Folders and files of a fitted estimator as well."""
+    """Saving to folders and files, and loading, in addition."""
 
     def save_pretrained(self, folder) -> None:
         """Write the fitted estimator to a folder that holds no code: JSON, safetensors and the tokenizer's files.
 
-        These are its parameters and what `fit` learned; requests of metadata and callbacks are not stored.
+        Stored are its parameters and what `fit` learned, but not metadata requests and callbacks.
 
         Parameters
         ----------
         folder : str or path
             A new or empty folder, or one that this method wrote before: that one is replaced as a
-            whole, and a crash leaves the old or the new one.
+            whole. A crash leaves the old or the new one there, or, between two renames, the old one beside
+            it as ``.NAME.XXXXXXXX.old``.
 
         Raises
         ------
         OSError
-            If something else stands there, or the disk cannot take it.
+            If something else is there, or the folder cannot be written.
         TypeError
             If a label or a fitted attribute is of a type that JSON cannot hold.
 
@@ -105,7 +103,9 @@ class StorableMixin(PicklableMixin):
             "parameters": parameters,
             "attributes": self._encoded_attributes(),
             "net": {name: encode(value) for name, value in self.net_.stored_params().items()},
-            "reader": {name: encode(value) for name, value in vars(self._text_encoder).items() if name != "tokenizer"},
+            "text_encoder": {
+                name: encode(value) for name, value in vars(self._text_encoder).items() if name != "tokenizer"
+            },
         }
         arrays, head = fold_scale(self.net_.arrays(), self._target)
         write_folder(
@@ -115,16 +115,16 @@ class StorableMixin(PicklableMixin):
             head=head,
             tokenizer=to_tokenizer(self.tokenizer_, self.module_),
             state=state,
-            card=self._card(names, parameters),
+            card=estimator_card(self, self._kind(), names, parameters),
         )
 
     def export_onnx(self, path) -> None:
         """Write the model as an ONNX file, and its tokenizer beside it as ``tokenizer.json``.
 
         The file takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` of shape (n_texts, length)
-        with any number of texts of any length up to the model's limit, and gives logits in the order of
-        `classes_`, or numbers in y's units. Of pairs read one by one, rows 2i and 2i + 1 are the texts of
-        pair i. Its metadata hold "labels" and "problem_type" as JSON.
+        with any number of texts of any length up to the model's limit, and returns logits in the order of
+        `classes_`, or numbers in y's units. With ``pair_encoding="bi_encoder"``, rows 2i and 2i + 1 are the
+        texts of pair i. Its metadata hold "labels" and "problem_type" as JSON.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class StorableMixin(PicklableMixin):
         OSError
             If the file cannot be written.
         ValueError
-            If the tokenizer is no fast one.
+            If the tokenizer is not a fast one.
 
         Notes
         -----
@@ -161,7 +161,7 @@ class StorableMixin(PicklableMixin):
 
     @classmethod
     def from_pretrained(cls, folder, *, device=None, precision=None) -> Self:
-        """The fitted estimator of a folder, ready to predict.
+        """Load a fitted estimator from a folder.
 
         Parameters
         ----------
@@ -169,27 +169,28 @@ class StorableMixin(PicklableMixin):
             A folder that `save_pretrained` wrote; or a folder or hub id of a fine-tuned
             ``BertForSequenceClassification`` of transformers, whose labels become the classes.
         device : str or torch.device, default=None
-            Where to compute. None is the stored parameter `device`.
+            Device to compute on. None is the stored parameter `device`.
         precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default=None
             Floating point format of the matrix products. None is the stored parameter `precision`.
 
         Returns
         -------
         estimator : object
-            Of transformers' models, `fit` trains their encoder further.
+            Ready to predict. For a model of transformers, `fit` trains its encoder further.
 
         Raises
         ------
         OSError
-            If a file is missing, damaged, or a link out of the folder.
+            If the folder or a file is missing, damaged, or a link out of the folder.
         ValueError
-            If the folder is of the other estimator, another architecture, or an unknown format; or no such precision.
+            If the folder holds the other estimator, another architecture, or an unknown format, or if `precision` is
+            unknown.
 
         Examples
         --------
         See `save_pretrained`.
         """
-        with seeded(0, torch.device("cpu")):  # one at a time, as in fit, and the caller's random state stays
+        with seeded(0, torch.device("cpu")):  # one thread at a time, as in fit; the caller's random state is kept
             state = read_manifest(folder)
             estimator = cls._from_transformers(folder) if state is None else cls._from_state(Path(folder), state)
         asked = {"device": device, "precision": precision}
@@ -202,7 +203,7 @@ class StorableMixin(PicklableMixin):
 
     @classmethod
     def _kind(cls):
-        """The public class that this one is, or is derived from."""
+        """Name of the public class that this one is, or is derived from."""
         return next(base.__name__ for base in cls.__mro__ if base.__name__ in _ESTIMATORS)
 
     def _names(self):
@@ -237,25 +238,7 @@ class StorableMixin(PicklableMixin):
                 ) from error
         return encoded
 
-    def _card(self, names, parameters):
-        given, defaults = self.get_params(deep=False), type(self)().get_params(deep=False)
-        scores = getattr(self, "validation_scores_", None)
-        metrics = {"training loss of the last epoch": self.loss_curve_[-1]} if self.loss_curve_ else {}
-        if scores is not None and np.ndim(scores) == 1 and len(scores):
-            metrics["best validation score"] = max(scores)
-        return model_card(
-            estimator=self._kind(),
-            problem_type=self.problem_type_,
-            names=None if names is None else [str(name) for name in names],
-            n_columns=self._n_columns or 1,
-            n_rows=self.truncation_.n_rows,
-            metrics=metrics,
-            parameters={k: _shareable(v) for k, v in given.items() if v is not defaults[k] and k in parameters},
-            versions=versions(),
-            transformers_incompatibility=transformers_incompatibility(self.module_),
-        )
-
-    # -- and back -----------------------------------------------------------------------------------
+    # -- loading ------------------------------------------------------------------------------------
 
     @classmethod
     def _from_state(cls, folder, state):
@@ -270,20 +253,18 @@ class StorableMixin(PicklableMixin):
         refuse_if_replaced(folder, state)
         try:
             estimator = cls(**{name: decode(value) for name, value in state["parameters"].items()})
-            vars(estimator).update({name: decode(value, _CLASSES) for name, value in state["attributes"].items()})
+            attributes = {name: decode(value, _CLASSES) for name, value in state["attributes"].items()}
             params = {name: decode(value) for name, value in state["net"].items()}
-            if estimator._target.num_labels != config.num_labels:
-                raise ValueError(f"{config.num_labels} logits for {estimator._target.num_labels} labels")
-            estimator.net_ = InferenceNet.from_arrays(arrays, config, params)
-            estimator._text_encoder = TextEncoder(
-                tokenizer, **{k: decode(value) for k, value in state["reader"].items()}
-            )
-        except Exception as error:  # whatever a file can hold that is whole and yet not what this package writes
+            if attributes["_target"].num_labels != config.num_labels:
+                raise ValueError(f"{config.num_labels} logits for {attributes['_target'].num_labels} labels")
+            settings = {name: decode(value) for name, value in state["text_encoder"].items()}
+            attributes |= {"tokenizer_": tokenizer, "_text_encoder": TextEncoder(tokenizer, **settings)}
+            estimator._adopt(cls.net_class.from_arrays(arrays, config, params), attributes)
+        except Exception as error:  # a complete file can hold anything that this package does not write
             raise ValueError(
                 f"{str(folder)!r} is whole, but not what this version of the package expects: {error}. "
                 "Load it with the version that wrote it (see README.md there), or fit again."
             ) from error
-        estimator.tokenizer_ = tokenizer
         return estimator
 
     @classmethod
@@ -305,18 +286,16 @@ class StorableMixin(PicklableMixin):
             "batch_size": estimator.batch_size,
             "module__pooling": "pooler",
         }
-        estimator._target, estimator._n_columns = target, None
-        estimator._text_encoder = TextEncoder(tokenizer, max_length, "truncate", None, bi_encoder=False)
-        estimator.problem_type_, estimator.tokenizer_ = target.problem_type, tokenizer
-        estimator.n_iter_, estimator.loss_curve_ = 0, []
-        estimator.truncation_ = TruncationReport(0, 0, 0, 0, max_length)
-        if names is not None:
-            estimator.label_names_ = names
-        estimator.net_ = InferenceNet.from_arrays(arrays, config, params)
+        attributes = {
+            "_target": target,
+            "_n_columns": None,
+            "_text_encoder": TextEncoder(tokenizer, max_length, "truncate", None, bi_encoder=False),
+            "tokenizer_": tokenizer,
+            "problem_type_": target.problem_type,
+            "truncation_": TruncationReport(0, 0, 0, 0, max_length),
+            "n_iter_": 0,
+            "loss_curve_": [],
+        }
+        attributes |= {} if names is None else {"label_names_": names}
+        estimator._adopt(cls.net_class.from_arrays(arrays, config, params), attributes)
         return estimator
-
-
-def _shareable(value):
-    """A parameter as the card shows it: of a path only the last part, the rest is the machine's."""
-    is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.isabs(value))
-    return os.path.basename(os.path.normpath(value)) if is_path else value

@@ -1,16 +1,18 @@
-"""What an interrupted training needs to go on: one file in a folder, written after each epoch.
+"""What resumes an interrupted training: one file in a folder, written after each epoch.
 
-The file is safetensors, which holds numbers only: loading it executes nothing. It says of which parameters
-and data it is the state, and is of use for these only.
+The file is safetensors, which holds numbers only: loading it executes nothing. It names the parameters and data of
+its training, and is of use for these only.
 """
 
 import json
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from skorch.callbacks import Callback
 
 from .._runtime.atomic_files import atomic_file, explain_os_errors
 
@@ -18,40 +20,43 @@ _NAME = "training_state.safetensors"
 _FORMAT = "sklearn_bert training state 1"
 
 
-class StateFile:
-    """The state of one training in a folder.
+class StateFile(Callback):
+    """Keeps the state of one training in a folder, and resumes a training that is found there.
 
     Parameters
     ----------
     folder : path
         Made if it is not there.
-    description : dict of str to str
-        Parameters and digests of the data: those of the file must be the same.
+    fingerprint : dict of str to str
+        Parameters and fingerprints of the data: those of the file must be the same.
     """
 
-    def __init__(self, folder, description):
+    def __init__(self, folder, fingerprint):
+        self.folder = folder
+        self.fingerprint = fingerprint
         self.path = Path(folder) / _NAME
-        self.description = description
         with explain_os_errors(self.path):  # before the first epoch is spent
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for draft in self.path.parent.glob(f".{_NAME}.*.draft"):  # of a process that was killed
                 draft.unlink(missing_ok=True)
             TemporaryFile(dir=self.path.parent).close()
 
-    def save(self, net):
-        """Write the state of a net at the end of an epoch."""
-        parts = {"now": net.trained, "best": net.best_.weights, "random": _random_state(net.device)}
+    def on_epoch_end(self, net, **kwargs):
+        """Write the state of the net; of several processes the first does."""
+        if not net.group_.is_first:
+            return
+        callbacks = dict(net.callbacks_)
+        parts = {"now": net.trained, "best": callbacks["best_epoch"].weights, "random": _random_state(net.device)}
         moments = net.optimizer_.state_dict()["state"]
         parts |= {f"optimizer.{i}": values for i, values in moments.items()}
         tensors = {f"{part}/{name}": t.detach().cpu() for part, values in parts.items() for name, t in values.items()}
         numbers = {
-            "history": [{k: v for k, v in row.items() if k != "batches"} for row in net.history],
-            "best": [net.best_.epoch, net.best_.score, net.best_.loss],
+            "history": [_plain(row) for row in net.history],
             "rates": [group["lr"] for group in net.optimizer_.param_groups],
-            "step": net.scheduler_.last_epoch,
+            "step": callbacks["schedule"].lr_scheduler_.last_epoch,
             "scaler": net.scaler_.state_dict(),
         }
-        metadata = {"format": _FORMAT, "description": self.description, "numbers": numbers}
+        metadata = {"format": _FORMAT, "fingerprint": self.fingerprint, "numbers": numbers}
         with atomic_file(self.path) as draft:
             save_file(
                 {name: t.contiguous() for name, t in tensors.items()},
@@ -59,8 +64,8 @@ class StateFile:
                 metadata={name: json.dumps(value) for name, value in metadata.items()},
             )
 
-    def load_into(self, net):
-        """Put a net into the state of the file, if there is one.
+    def on_train_begin(self, net, **kwargs):
+        """Put the net into the state of the file, if there is one.
 
         Raises
         ------
@@ -70,8 +75,8 @@ class StateFile:
         if not self.path.exists():
             return
         metadata, parts = self._read()
-        self._check(metadata["description"])
-        numbers = metadata["numbers"]
+        self._check(metadata["fingerprint"])
+        numbers, callbacks = metadata["numbers"], dict(net.callbacks_)
         with torch.no_grad():
             for name, p in net.trained.items():
                 p.copy_(parts["now"][name])
@@ -80,21 +85,21 @@ class StateFile:
         net.optimizer_.load_state_dict({"state": moments, "param_groups": settings})
         for group, rate in zip(net.optimizer_.param_groups, numbers["rates"], strict=True):
             group["lr"] = rate
-        net.scheduler_.last_epoch = numbers["step"]
+        callbacks["schedule"].lr_scheduler_.last_epoch = numbers["step"]
         net.scaler_.load_state_dict(numbers["scaler"])
-        net.best_.epoch, net.best_.score, net.best_.loss = numbers["best"]
-        net.best_.weights = parts.get("best", {})
         for row in numbers["history"]:
             net.history.new_epoch()
             for name, value in row.items():
                 net.history.record(name, value)
+        callbacks["best_epoch"].weights = parts.get("best", {})
+        net.stop_training_ |= callbacks["best_epoch"].is_enough(net.history)
         _set_random_state(net.device, parts["random"])
 
     def agree_on_seed(self, seed, *, fixed):
         """The seed to train with: unless it is fixed, the one that the training in the file was begun with."""
         if not fixed and self.path.exists():
-            seed = int(self._read(with_tensors=False)[0]["description"]["random_state"])
-        self.description = self.description | {"random_state": str(seed)}
+            seed = int(self._read(with_tensors=False)[0]["fingerprint"]["random_state"])
+        self.fingerprint = self.fingerprint | {"random_state": str(seed)}
         return seed
 
     def _read(self, with_tensors=True):
@@ -115,10 +120,10 @@ class StateFile:
         return metadata, parts
 
     def _check(self, found):
-        names = sorted(found.keys() | self.description.keys())
-        other = [name for name in names if found.get(name) != self.description.get(name)]
+        names = sorted(found.keys() | self.fingerprint.keys())
+        other = [name for name in names if found.get(name) != self.fingerprint.get(name)]
         if other:
-            differences = ", ".join(_difference(name, found.get(name), self.description.get(name)) for name in other)
+            differences = ", ".join(_difference(name, found.get(name), self.fingerprint.get(name)) for name in other)
             raise ValueError(
                 f"{str(self.path)!r} is the state of another training. Different are: {differences}. Fit with what it "
                 "was begun with to go on, delete it to start anew, or pass another checkpoint_dir."
@@ -127,6 +132,12 @@ class StateFile:
 
 def _difference(name, found, given):
     return name if name in ("X", "y", "sample_weight", "validation") else f"{name} ({found} there, {given} here)"
+
+
+def _plain(row):
+    """A row of the history without its batches, and without what a callback recorded that JSON cannot hold."""
+    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+    return {name: value for name, value in values.items() if isinstance(value, (int, float, str))}
 
 
 def _random_state(device):

@@ -1,64 +1,83 @@
-"""A module on a device, in a precision and within its memory: batches of tokens in, arrays out.
+"""A module on a device, in a precision and within its memory: batches in, arrays out.
 
 What training and prediction share of the skorch net.
 """
 
 import re
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
 import skorch
 import torch
-from skorch.utils import to_device
+from scipy.special import expit, softmax
+from skorch.history import History
 from torch.utils.data import DataLoader
 
-from .._encoding.batching import TokenBudgetSampler, micro_batches
+from .._encoding.batching import micro_batches
+from .._encoding.samplers import TokenBudgetSampler
 from .._model.cpu_kernels import FastCpuKernels
 from .._model.embedding_subset import full_embeddings
-from .._model.module import BertModule
+from .._model.module import PooledEncoder
 from .._runtime.device import is_out_of_memory, release_memory, seeded, use_one_thread_after_fork
-from .._runtime.distributed import get_process_group
+from .._runtime.distributed import DistributedContext, get_process_group
 from .._runtime.progress import prediction_bar
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _STORED = ("pad_token_id", "max_length", "precision", "batch_size")
 _CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
+_PROBABILITIES = {
+    "single_label_classification": partial(softmax, axis=1),
+    "multi_label_classification": expit,
+    "regression": np.asarray,  # numbers have none
+}
+_PREDICTIONS = {
+    "single_label_classification": partial(np.argmax, axis=1),
+    "multi_label_classification": lambda logits: (logits > 0).astype(np.int64),
+    "regression": np.asarray,
+}
 
 
 class InferenceNet(skorch.NeuralNet):
-    """A `BertModule` that predicts.
+    """A module that predicts: logits of a `BertModule`, or features of a `PooledEncoder`.
 
     Parameters
     ----------
     config : transformers.PreTrainedConfig
-        With `num_labels` and `problem_type` set.
+        With `num_labels` and `problem_type` set, if the module has a head.
     pad_token_id : int
     max_length : int
         Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
     precision : {"float32", "bfloat16", "float16", "float64"}
-    new_module : callable or None
-        Gives the module. None: one with random weights.
+    make_module : callable or None
+        Called with the config and the ``module__`` parameters, gives the module. None: one with random weights.
     **kwargs : dict
-        skorch's own parameters; ``module__`` ones reach `BertModule`.
+        skorch's own parameters; ``module__`` ones reach the module.
     """
 
-    def __init__(self, config, *, pad_token_id, max_length, precision, new_module=None, **kwargs):
-        super().__init__(BertModule, criterion=None, optimizer=torch.optim.AdamW, train_split=None, **kwargs)
+    module_class = PooledEncoder
+
+    def __init__(self, config, *, pad_token_id, max_length, precision, make_module=None, **kwargs):
+        settings = {"criterion": None, "optimizer": torch.optim.AdamW, "train_split": None} | kwargs
+        super().__init__(self.module_class, **settings)
         self.config = config
         self.pad_token_id = pad_token_id
         self.max_length = max_length
         self.precision = precision
-        self.new_module = new_module
+        self.make_module = make_module
+
+    # -- storing ----------------------------------------------------------------------------------------
 
     @classmethod
-    def from_arrays(cls, arrays, config, params):
-        """A net on the CPU, ready to predict, from what `arrays` and `stored_params` give."""
+    def from_arrays(cls, arrays, config, params, history=()):
+        """A net on the CPU, ready to predict, from what `arrays`, `stored_params` and `stored_history` gave."""
         # The caller's random state stays: all is overwritten. Weights of inference mode could never have gradients.
         with seeded(0, torch.device("cpu")), torch.inference_mode(False):
-            net = InferenceNet(config, **params, device="cpu", verbose=0).initialize()
+            net = cls(config, **params, device="cpu", verbose=0).initialize()
         # torch warns about an array that it may not write to, a memory map for example
         writeable = {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
         net.module_.load_state_dict({name: torch.from_numpy(array) for name, array in writeable.items()})
+        net.history.extend(history)
         return net.release_training_state()
 
     def arrays(self):
@@ -66,44 +85,25 @@ class InferenceNet(skorch.NeuralNet):
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.module_.state_dict().items()}
 
     def stored_params(self):
-        """What builds an `InferenceNet` round the weights, but for the config."""
+        """The parameters that build such a net around the weights, but for the config."""
         names = [name for name in vars(self) if name.startswith("module__")]
         return {name: getattr(self, name) for name in (*_STORED, *names)}
 
     def __reduce__(self):
-        """Stored are the weights, once, and what builds a net round them: no optimizer, no history, no device."""
+        """Stored are the weights, once, and what builds a net around them: no optimizer, no callbacks, no device."""
         if not self.initialized_:
             return super().__reduce__()
-        return self.from_arrays, (self.arrays(), self.config, self.stored_params())
+        return self.from_arrays, (self.arrays(), self.config, self.stored_params(), list(self.history))
 
-    def move(self, device, precision):
-        """Compute there, and so precisely, from now on."""
-        self.module_.to(device, _dtype(precision))
-        self.device, self.precision = device, precision
-        self._reset_token_budget()
-
-    @property
-    def _device_type(self):
-        return torch.device(self.device).type
+    # -- building ---------------------------------------------------------------------------------------
 
     def initialize_module(self):
-        """The module that `new_module` gives, or one with random weights."""
+        """The module that `make_module` gives, or one with random weights."""
         self.config.dtype = _dtype(self.precision)
-        self.module_ = (self.new_module or self._build_module)()
+        self.module_ = (self.make_module or self.module)(self.config, **self.get_params_for("module"))
+        self.group_ = DistributedContext()
         self._reset_token_budget()
         return self
-
-    def _build_module(self):
-        return BertModule(self.config, **self.get_params_for("module"))
-
-    @property
-    def processes(self):
-        """The processes that train and predict as one, and which of them this one is."""
-        return get_process_group(self.device)
-
-    def _reset_token_budget(self):
-        """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
-        self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
 
     def initialize_criterion(self):
         """None: prediction has no loss."""
@@ -113,48 +113,111 @@ class InferenceNet(skorch.NeuralNet):
         """None: prediction moves no weights."""
         return self
 
+    def move(self, device, precision):
+        """Compute on this device and in this precision from now on."""
+        self.module_.to(device, _dtype(precision))
+        self.device, self.precision = device, precision
+        self._reset_token_budget()
+
     def release_training_state(self):
-        """Keep what prediction needs: the weights once, no gradients, no optimizer, no batch histories."""
-        self.trim_for_prediction()
+        """Keep what prediction needs: the weights once, and a row of history per epoch."""
+        history = History({**row, "batches": []} for row in self.history)
+        self.trim_for_prediction()  # clears the history, too
+        self.history = history
         self.module_.zero_grad(set_to_none=True)
-        self.new_module = None
+        self.make_module = None
+        self.group_ = DistributedContext()
         self._reset_token_budget()
         return self
 
+    def _reset_token_budget(self):
+        """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
+        self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
+
+    @property
+    def _device_type(self):
+        return torch.device(self.device).type
+
+    # -- prediction -------------------------------------------------------------------------------------
+
     def predict_logits(self, dataset, progress=0):
         """Logits of every text, in the dataset's order, (n, num_labels) float32 or float64."""
-        return dataset.average_windows(self._predict(dataset, self._logits, progress))
+        return dataset.average_windows(self._predict(dataset, lambda batch: batch.logits, progress))
 
     def predict_features(self, dataset, progress=0):
-        """What the head takes, of every row, in the dataset's order, (n, H), or (n, 4 H) of pairs read apart."""
-        return self._predict(dataset, self.module_.features, progress)
+        """What the head takes, of every row, in the dataset's order, (n, H), or (n, 4 H) with a bi-encoder."""
+        return self._predict(dataset, lambda batch: batch.features, progress)
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Logits of all rows, in the dataset's order, as one batch: skorch's own would give the longest rows first.
+
+        Parameters
+        ----------
+        X : EncodedDataset
+            As the estimator's `to_dataset` gives it.
+        training : bool, default=False
+        device : str, default="cpu"
+
+        Yields
+        ------
+        logits : torch.Tensor of shape (n, num_labels)
+
+        Raises
+        ------
+        TypeError
+            If `X` is no such dataset.
+        ValueError
+            If `training` is True.
+        """
+        if training:
+            raise ValueError("Got training=True. This net predicts in evaluation mode only: pass training=False.")
+        yield torch.as_tensor(self.predict_logits(self.get_dataset(X)), device=device)
+
+    def get_dataset(self, X, y=None):
+        """The dataset itself; anything else is an error that names `to_dataset`."""
+        if not hasattr(X, "average_windows"):
+            raise TypeError(
+                f"The net got a {type(X).__name__}, expected a dataset of token ids. Pass estimator.to_dataset(texts), "
+                "or call the estimator's own predict methods with the texts."
+            )
+        return X
+
+    def predict_proba(self, X):
+        """Probabilities of the classes or labels, (n, num_labels), in the dataset's order; of numbers the logits."""
+        logits = self.forward(X).numpy().astype(np.float64)
+        return _PROBABILITIES[self.config.problem_type](logits)
+
+    def predict(self, X):
+        """Positions of the classes, (n,); 0 or 1 for each label, (n, num_labels); or numbers, as the loss sees them."""
+        return _PREDICTIONS[self.config.problem_type](self.forward(X).numpy().astype(np.float64))
 
     def get_iterator(self, dataset, training=False):
-        """Batches of rows of similar lengths, the longest first."""
+        """Batches of rows of similar lengths, the longest first: for the net's own use, since rows are reordered."""
         max_tokens = min(self.batch_size * self.max_length, self.max_tokens_)
-        return self._loader(dataset, TokenBudgetSampler(dataset.lengths, max_tokens, self.processes.rank_slice))
+        return self._loader(dataset, TokenBudgetSampler(dataset.lengths, max_tokens, self.group_.rank_slice))
 
     def _loader(self, dataset, sampler):
         # A generator of its own: the loader would draw a seed from the caller's random state.
         collate = partial(dataset.collate, pad_token_id=self.pad_token_id)
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, generator=torch.Generator())
 
-    def _predict(self, dataset, function, progress=0):
-        """A function of the module for every row, in eval mode and without gradients, in the dataset's order."""
+    def _predict(self, dataset, method_of, progress=0):
+        """What a method of its batch gives for every row, without gradients, in the dataset's order, (n, ...)."""
         self._set_training(False)
+        self.group_ = get_process_group(self.device)
         iterator = self.get_iterator(dataset, training=False)
         mine, results = iterator.batch_sampler.order, None
 
         def compute(inputs, _):
-            return self._compute(function, inputs).cpu().numpy()
+            return self._compute(method_of(inputs)).cpu().numpy()
 
-        # One autocast round all batches: it casts the weights once.
+        # One autocast around all batches: it casts the weights once.
         with (
             torch.inference_mode(),
             self._autocast(),
             FastCpuKernels(),
             full_embeddings(self.module_.bert),
-            prediction_bar(len(mine), self.processes.is_first and progress) as bar,
+            prediction_bar(len(mine), self.group_.is_first and progress) as bar,
         ):
             for rows, (inputs, _) in zip(iterator.batch_sampler, iterator, strict=True):
                 batch = np.concatenate(self._in_pieces(compute, inputs, {}))  # (B, ...)
@@ -162,26 +225,22 @@ class InferenceNet(skorch.NeuralNet):
                     results = np.empty((len(dataset), batch.shape[1]), dtype=batch.dtype)
                 results[rows] = batch
                 bar.update(len(set(rows)))  # the last batch may hold copies
-        return self.processes.gather_rows(results, mine, dataset)
+        return self.group_.gather_rows(results, mine, dataset)
+
+    # -- computing --------------------------------------------------------------------------------------
 
     def infer(self, x, **fit_params):
         """A batch of inputs to (B, num_labels) logits, in float32 or better."""
-        if "features" in x:  # too little work for autocast and other kernels to pay
-            return self.module_.head(**to_device(x, self.device))
-        with FastCpuKernels():
-            return self._compute(self._logits, x)
+        # Of features there is too little to compute for autocast and other kernels to pay.
+        with FastCpuKernels() if x.needs_encoder else nullcontext():
+            return self._compute(x.logits, autocast=x.needs_encoder)
 
-    def _logits(self, **inputs):
-        if "features" in inputs:
-            return self.module_.head(**inputs)
-        return self.module_(**inputs, return_dict=False)[0]
-
-    def _compute(self, function, inputs):
-        """A function of the module, on the device and in the precision asked for; the result in float32 or better."""
+    def _compute(self, method, *, autocast=True):
+        """What a method of a batch gives, on the device and in the precision asked for; in float32 or better."""
         use_one_thread_after_fork()
         try:
-            with self._autocast():
-                result = function(**to_device(inputs, self.device))
+            with self._autocast() if autocast else nullcontext():
+                result = method(self.module_, self.device)
         except RuntimeError as error:
             if self.precision in _AUTOCAST and re.search("BFloat16|Half|dtype", str(error)):
                 raise ValueError(
@@ -205,23 +264,20 @@ class InferenceNet(skorch.NeuralNet):
         MemoryError
             If a single row is too much.
         """
-        if "features" in inputs:  # a handful of numbers a row
-            return [compute(inputs, targets)] if len(inputs["features"]) else []
-        n_texts = 2 if self.module_.bi_encoder else 1
         while True:
-            pieces = list(micro_batches(inputs, targets, self.max_tokens_, n_texts, max_rows))
+            pieces = list(micro_batches(inputs, targets, self.max_tokens_, max_rows))
             try:
                 return [compute(*piece) for piece in pieces]
             except Exception as error:
-                if not is_out_of_memory(error):
+                if not is_out_of_memory(error) or not inputs.needs_encoder:
                     raise
-                n_rows, n_tokens = pieces[0][0]["input_ids"].shape
-                if n_rows == n_texts:
-                    raise self._too_large(n_tokens) from error
+                largest = pieces[0][0]
+                if largest.n_rows == 1:
+                    raise self._too_large(largest.row_size // largest.n_texts) from error
             # Here, where the error no longer holds on to tensors.
             self.module_.zero_grad(set_to_none=True)
             release_memory(self.device)
-            self.max_tokens_ = n_rows * n_tokens // 2
+            self.max_tokens_ = largest.n_rows * largest.row_size // 2
 
     def _too_large(self, n_tokens):
         return MemoryError(

@@ -1,4 +1,4 @@
-"""The validation data that each epoch is judged by, and the best epoch so far."""
+"""The validation data that each epoch is judged by."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,36 +55,3 @@ def make_validation(rows, target, text_encoder):
         {name: torch.as_tensor(values) for name, values in targets.items()},
         partial(target.score, y=rows.y, sample_weight=rows.weights),
     )
-
-
-class BestEpoch:
-    """The best epoch's number, score and weights; of equal scores the lower loss is better.
-
-    Parameters
-    ----------
-    patience : int or None
-        Epochs without a better one after which it is enough. None: never.
-    """
-
-    def __init__(self, patience):
-        self.patience = patience
-        self.epoch, self.score, self.loss = 0, -np.inf, np.inf
-        self.latest = None
-        self.weights = {}
-
-    def update(self, epoch, score, loss, parameters):
-        """Take note of an epoch, and of its weights if it is the best so far."""
-        self.latest = score
-        if (score, -loss) > (self.score, -self.loss):
-            self.epoch, self.score, self.loss = epoch, score, loss
-            self.weights = {name: p.detach().to("cpu", copy=True) for name, p in parameters.items()}
-
-    def is_enough(self, epoch):
-        """Whether the best is so long ago that training may stop after `epoch`."""
-        return self.patience is not None and epoch - self.epoch >= self.patience
-
-    def restore(self, parameters):
-        """Give the parameters the best epoch's values."""
-        with torch.no_grad():
-            for name, value in self.weights.items():
-                parameters[name].copy_(value)

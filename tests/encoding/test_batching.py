@@ -9,11 +9,12 @@ from torch.utils.data import DataLoader
 
 from sklearn_bert._encoding.batching import (
     EncodedDataset,
-    LengthGroupedSampler,
-    TokenBudgetSampler,
+    FeatureBatch,
+    FeatureDataset,
     micro_batches,
     pad_collate,
 )
+from sklearn_bert._encoding.samplers import LengthGroupedSampler
 from sklearn_bert._encoding.tokenization import Tokens
 
 PAD = 9
@@ -34,124 +35,6 @@ def make_dataset(*rows, **targets):
     offsets = np.cumsum([0, *map(len, ids)])
     tokens = Tokens(np.concatenate(ids).astype(np.int32), np.concatenate(types).astype(np.int8), offsets)
     return EncodedDataset(tokens, **targets)
-
-
-def padding(batches, lengths):
-    """Number of padding tokens if each batch is padded to its longest row."""
-    return sum(len(batch) * lengths[batch].max() - lengths[batch].sum() for batch in batches)
-
-
-# 777 rows in batches of 3 are more than the 50 batches that are sorted together.
-sizes = pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 100, 777])
-batch_sizes = pytest.mark.parametrize("batch_size", [1, 3, 8, 64, 1000])
-
-
-@sizes
-@batch_sizes
-def test_length_grouped_sampler_yields_every_row_once_per_epoch(n, batch_size):
-    sampler = grouped(random_lengths(n), batch_size)
-    for _ in range(3):
-        assert sorted(row for batch in sampler for row in batch) == list(range(n))
-
-
-@sizes
-@batch_sizes
-def test_length_grouped_sampler_yields_full_batches_except_one(n, batch_size):
-    sampler = grouped(random_lengths(n), batch_size)
-    full, rest = divmod(n, batch_size)
-    assert sorted(map(len, sampler)) == [rest] * (rest > 0) + [batch_size] * full
-    assert len(sampler) == full + (rest > 0)
-
-
-def test_length_grouped_sampler_yields_other_batches_in_each_epoch():
-    sampler = grouped(random_lengths(100), 8)
-    epochs = [list(sampler) for _ in range(3)]
-    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
-
-
-def test_length_grouped_sampler_regroups_rows_of_equal_length_in_each_epoch():
-    """Not only the order of the batches changes, but also which rows share a batch."""
-    sampler = grouped(np.full(100, 5), 8)
-    assert {frozenset(batch) for batch in sampler}.isdisjoint({frozenset(batch) for batch in sampler})
-
-
-def test_length_grouped_sampler_depends_on_the_generator_seed():
-    lengths = random_lengths(100)
-    epochs = [[list(sampler), list(sampler)] for sampler in (grouped(lengths, 8), grouped(lengths, 8))]
-    assert epochs[0] == epochs[1]
-    assert epochs[0][0] != list(grouped(lengths, 8, seed=1))
-
-
-def test_length_grouped_sampler_does_not_change_the_global_random_state():
-    before = torch.get_rng_state()
-    list(grouped(random_lengths(100), 8))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("n", [500, 3000])
-def test_length_grouped_sampler_pads_much_less_than_random_order(n):
-    lengths = random_lengths(n)
-    shuffled = np.random.default_rng(0).permutation(n)
-    in_random_order = [shuffled[i : i + 16] for i in range(0, n, 16)]
-    assert padding(grouped(lengths, 16), lengths) < 0.15 * padding(in_random_order, lengths)
-
-
-def test_length_grouped_sampler_shuffles_batches_of_different_length():
-    lengths = random_lengths(800)
-    widths = [lengths[batch].max() for batch in grouped(lengths, 16)]
-    assert abs(np.corrcoef(widths, np.arange(len(widths)))[0, 1]) < 0.5
-
-
-@sizes
-@pytest.mark.parametrize("max_tokens", [1, 50, 512, 100_000])
-def test_token_budget_sampler_yields_every_row_once_in_order(n, max_tokens):
-    sampler = TokenBudgetSampler(random_lengths(n), max_tokens)
-    batches = list(sampler)
-    assert len(sampler) == len(batches)
-    rows = [row for batch in batches for row in batch]
-    assert rows[:n] == sampler.order.tolist()
-    assert sorted(sampler.order) == list(range(n))
-    assert set(rows[n:]) <= {rows[n - 1]}  # copies of the last row fill up the last of many batches
-
-
-def test_token_budget_sampler_sorts_rows_from_long_to_short():
-    lengths = random_lengths(500)
-    assert (np.diff(lengths[TokenBudgetSampler(lengths, 512).order]) <= 0).all()
-
-
-def test_token_budget_sampler_keeps_the_order_of_rows_of_equal_length():
-    assert TokenBudgetSampler(np.array([4, 7, 4, 7, 4]), 100).order.tolist() == [1, 3, 0, 2, 4]
-
-
-@pytest.mark.parametrize("max_tokens", [1, 50, 512])
-def test_token_budget_sampler_exceeds_the_budget_only_with_a_single_row(max_tokens):
-    lengths = random_lengths(777)
-    batches = list(TokenBudgetSampler(lengths, max_tokens))
-    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= max_tokens for batch in batches)
-
-
-@pytest.mark.parametrize("max_tokens", [50, 512])
-def test_token_budget_sampler_fills_batches_up_to_the_budget(max_tokens):
-    lengths = random_lengths(777)
-    batches = list(TokenBudgetSampler(lengths, max_tokens))
-    assert all((len(batch) + 1) * lengths[batch].max() > max_tokens for batch in batches[:-1])
-
-
-@pytest.mark.parametrize("n", [700, 711, 777])
-def test_token_budget_sampler_with_many_batches_has_one_shape_per_width(n):
-    lengths = random_lengths(n)
-    shapes = {(lengths[batch].max(), len(batch)) for batch in TokenBudgetSampler(lengths, 512)}
-    assert shapes == {(width, 512 // width) for width, _ in shapes}
-
-
-def test_token_budget_sampler_with_few_batches_adds_no_copies():
-    assert [len(batch) for batch in TokenBudgetSampler(np.full(310, 5), 50)] == [10] * 31
-    assert [len(batch) for batch in TokenBudgetSampler(np.full(301, 5), 50)] == [10] * 30 + [1]
-
-
-def test_token_budget_sampler_of_no_rows_is_empty():
-    sampler = TokenBudgetSampler(np.array([], dtype=np.int64), 512)
-    assert (len(sampler), list(sampler), len(sampler.order)) == (0, [], 0)
 
 
 def test_pad_collate_pads_to_the_longest_row_of_the_batch():
@@ -213,7 +96,7 @@ def test_data_loader_returns_every_row_unchanged():
 @pytest.fixture
 def pairs():
     """Three pairs: (2 3, 4), (5, 6 7 8), (1, 1)."""
-    texts = [[2, 3], [5], [1], [4], [6, 7, 8], [1]]
+    texts = [[2, 3], [4], [5], [6, 7, 8], [1], [1]]
     return make_dataset(*[(ids, [0] * len(ids)) for ids in texts], y=np.arange(3), w=np.ones(3), n_texts=2)
 
 
@@ -244,8 +127,8 @@ def test_row_keys_are_equal_for_rows_of_the_same_texts_and_y():
 @pytest.mark.parametrize(
     "texts",
     [
-        [[2, 3], [2], [4], [3, 4]],  # the pairs (2 3, 4) and (2, 3 4)
-        [[5], [5, 256], [1, 512], [2]],  # (5, 1 512) and (5 256, 2): their bytes are equal once joined
+        [[2, 3], [4], [2], [3, 4]],  # the pairs (2 3, 4) and (2, 3 4)
+        [[5], [1, 512], [5, 256], [2]],  # (5, 1 512) and (5 256, 2): their bytes are equal once joined
     ],
 )
 def test_row_keys_depend_on_which_text_of_a_pair_holds_a_token(texts):
@@ -264,7 +147,7 @@ def test_micro_batches_hold_the_rows_in_order_without_extra_padding(max_tokens, 
         *[(np.arange(n) + 10, np.arange(n) % 2) for n in lengths], y=np.arange(12), w=np.ones(12), n_texts=n_texts
     )
     inputs, targets = pad_collate([dataset[i] for i in range(12)], PAD)
-    pieces = list(micro_batches(inputs, targets, max_tokens, n_texts))
+    pieces = list(micro_batches(inputs, targets, max_tokens))
     assert torch.cat([piece["y"] for _, piece in pieces]).tolist() == list(range(12))
     for piece, of_piece in pieces:
         n_rows, width = piece["attention_mask"].shape
@@ -273,3 +156,51 @@ def test_micro_batches_hold_the_rows_in_order_without_extra_padding(max_tokens, 
         assert piece["attention_mask"].sum(dim=1).max() == width
     tokens = [piece["input_ids"][piece["attention_mask"].bool()] for piece, _ in pieces]
     assert torch.equal(torch.cat(tokens), inputs["input_ids"][inputs["attention_mask"].bool()])
+
+
+# -- batches of features ------------------------------------------------------------------------------------
+
+
+def test_feature_dataset_gives_its_rows_in_the_order_asked_for():
+    source = make_dataset(*[([i], [0]) for i in range(5)], y=np.arange(5), w=np.ones(5))
+    dataset = FeatureDataset(np.arange(10.0).reshape(5, 2), source)
+    inputs, targets = dataset.collate(dataset.__getitems__([3, 0]), PAD)
+    assert inputs["features"].tolist() == [[6, 7], [0, 1]]
+    assert targets["y"].tolist() == [3, 0]
+    assert dataset.lengths.tolist() == [1] * 5
+    assert dataset.row_keys() == source.row_keys()
+    assert dataset.fingerprint() == source.fingerprint()
+
+
+def test_features_of_rows_are_computed_for_tokens_and_looked_up_for_features():
+    source = make_dataset(*[([i, 7], [0, 0]) for i in range(5)], y=np.arange(5), w=np.ones(5))
+    rows = np.array([4, 1])
+
+    def encode(dataset):
+        return np.array([[dataset[i][0][0][0][0]] for i in range(len(dataset))], dtype=float)
+
+    computed = source.features_of(rows, encode)
+    looked_up = FeatureDataset(encode(source), source).features_of(rows, None)
+    np.testing.assert_array_equal(computed, [[4], [1]])
+    np.testing.assert_array_equal(looked_up, computed)
+
+
+def test_micro_batches_keep_a_batch_of_features_whole():
+    inputs, targets = FeatureBatch(features=torch.ones(6, 3)), {"y": torch.arange(6)}
+    assert [piece.n_rows for piece, _ in micro_batches(inputs, targets, max_tokens=1, max_rows=2)] == [6]
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_rows_of_a_batch_are_no_wider_than_their_longest(start):
+    dataset = make_dataset(([1, 2, 3], [0] * 3), ([1], [0]), ([1, 2], [0] * 2), ([4], [0]))
+    batch, _ = pad_collate([dataset[i] for i in range(4)], PAD)
+    part = batch.rows(start, start + 2)
+    assert part.n_rows == 2
+    assert part["input_ids"].shape == (2, 3 - start // 2)
+    assert part.costs().tolist() == batch.costs()[start : start + 2].tolist()
+
+
+def test_a_batch_of_no_rows_has_no_pieces():
+    dataset = make_dataset(([1, 2, 3], [0] * 3))
+    batch, _ = pad_collate([dataset[0]], PAD)
+    assert list(micro_batches(batch.rows(0, 0), {}, 100)) == []

@@ -59,7 +59,7 @@ def test_windows_of_a_text_have_its_label_and_share_its_weight(tokenizer):
 def test_report_of_windows_counts_no_truncation_and_the_longest_text(tokenizer):
     text_encoder = TextEncoder(tokenizer, 6, "window", None, bi_encoder=False)
     columns = (["one", "one two three four five good great fine nice"],)
-    report = text_encoder.report(columns, text_encoder.encode(columns))
+    report = text_encoder.report(text_encoder.encode(columns))
     assert (report.n_rows, report.n_truncated, report.n_tokens_cut, report.longest) == (2, 0, 0, 11)
 
 

@@ -4,16 +4,11 @@ import re
 
 import numpy as np
 import pytest
+from tokenizers import processors
 
 from sklearn_bert._encoding import tokenization
-from sklearn_bert._encoding.tokenization import (
-    TruncationReport,
-    resolve_max_length,
-    token_places,
-    tokenize,
-    truncation_report,
-    windows_of,
-)
+from sklearn_bert._encoding.tokenization import token_places, tokenize, truncation_report
+from sklearn_bert._encoding.truncation import TruncationReport, resolve_max_length
 from tests.conftest import WORDS, make_tokenizer
 
 TEXTS = ["the movie was great", "", "bad", "it is not very good , really !", "a", "a " * 100]
@@ -155,20 +150,20 @@ def test_pair_with_empty_texts_keeps_its_token_type_ids(tokenizer, first, second
 def test_truncation_report_counts_the_rows_and_tokens_cut(tokenizer, counts, max_length, expected):
     """A text of n words has n + 2 tokens."""
     columns = ([words(n) for n in counts],)
-    report = truncation_report(tokenizer, columns, tokenize(tokenizer, columns, max_length), max_length)
+    report = truncation_report(tokenize(tokenizer, columns, max_length), max_length)
     assert report == TruncationReport(n_rows=len(counts), max_length=max_length, **expected)
 
 
 def test_truncation_report_counts_both_texts_of_a_pair(tokenizer):
     columns = ([words(10), "a", ""], [words(4), "a", words(20)])  # 17, 5 and 23 tokens
-    report = truncation_report(tokenizer, columns, tokenize(tokenizer, columns, 8), 8)
+    report = truncation_report(tokenize(tokenizer, columns, 8), 8)
     assert report == TruncationReport(n_rows=3, n_truncated=2, n_tokens_cut=9 + 15, longest=23, max_length=8)
 
 
 def test_truncation_report_counts_a_bi_encoder_pair_once(tokenizer):
     """A pair counts as truncated if one of its texts is, and counts once."""
-    columns = ([words(n) for n in (10, 1, 0, 9)] + [words(n) for n in (8, 1, 20, 2)],)
-    report = truncation_report(tokenizer, columns, tokenize(tokenizer, columns, 8), 8, n_texts=2)
+    columns = ([words(n) for n in (10, 8, 1, 1, 0, 20, 9, 2)],)
+    report = truncation_report(tokenize(tokenizer, columns, 8), 8, n_texts=2)
     cut = (10 - 6) + (8 - 6) + (20 - 6) + (9 - 6)
     assert report == TruncationReport(n_rows=4, n_truncated=3, n_tokens_cut=cut, longest=22, max_length=8)
 
@@ -251,5 +246,36 @@ def test_token_places_raise_for_a_slow_tokenizer():
 
 def test_windows_need_no_latin_letter_in_the_vocabulary():
     cyrillic = make_tokenizer(["да", "нет"], letters="едтн")
-    places = windows_of(cyrillic, [2 + 6], max_length=5, stride=0)[0]
-    assert [window.tolist() for window in places] == [[0, 1, 2, 3, 7], [0, 4, 5, 6, 7]]
+    whole = cyrillic("н д н д н д")["input_ids"]
+    tokens = tokenize(cyrillic, (["н д н д н д"],), 5, "window", stride=0)
+    windows = [tokens[i][0].tolist() for i in range(len(tokens))]
+    assert windows == [[whole[i] for i in places] for places in ([0, 1, 2, 3, 7], [0, 4, 5, 6, 7])]
+
+
+def test_truncate_keeps_the_beginning_whichever_side_the_tokenizer_would_cut(tokenizer):
+    """Before, a tokenizer with truncation_side="left" decided, and the end was kept."""
+    other = make_tokenizer(WORDS)
+    other.truncation_side = "left"
+    assert rows_of(tokenize(other, (TEXTS,), 5)) == rows_of(tokenize(tokenizer, (TEXTS,), 5))
+
+
+def test_tokenize_leaves_the_tokenizer_as_it_was():
+    tokenizer = make_tokenizer(WORDS)
+    before = tokenizer.backend_tokenizer.to_str()
+    tokenize(tokenizer, (TEXTS, OTHERS), 5)
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+@pytest.mark.parametrize("post_processor", ["none", "two before"])
+def test_other_special_tokens_are_kept_too(post_processor):
+    """A tokenizer without special tokens, of which an empty text is one padding token, and one with two before."""
+    tokenizer = make_tokenizer(WORDS)
+    n_before = 0 if post_processor == "none" else 2
+    special = "[CLS] " * n_before
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{special}$A", pair=f"{special}$A $B:1", special_tokens=[("[CLS]", CLS)]
+    )
+    ids = [ids for ids, _ in rows_of(tokenize(tokenizer, (["", words(9)],), 6, "head_tail"))]
+    assert ids[0] == ([tokenizer.pad_token_id] if n_before == 0 else [CLS] * 2)
+    assert len(ids[1]) == 6
+    assert ids[1][:n_before] == [CLS] * n_before

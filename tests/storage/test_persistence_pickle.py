@@ -56,7 +56,8 @@ def test_a_pickle_holds_the_weights_once_and_no_training_state(minilm, reviews):
     assert all(p.grad is None for p in again.module_.parameters())
     assert not hasattr(again.net_, "optimizer_")
     assert not hasattr(again.net_, "scheduler_")
-    assert list(again.net_.history) == []
+    assert [row["batches"] for row in again.net_.history] == [[]] * again.n_iter_
+    assert again.net_.history[:, "train_loss"] == again.loss_curve_
     assert not again.module_.training
 
 

@@ -1,29 +1,31 @@
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
+from skorch.callbacks import Callback
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._encoding.batching import EncodedDataset
 from sklearn_bert._encoding.tokenization import tokenize
 from sklearn_bert._model.checkpoint import load_config, load_tokenizer
 from sklearn_bert._model.dropout import set_dropout
-from sklearn_bert._training.training_net import BertNet
+from sklearn_bert._model.module import BertModule
+from sklearn_bert._training.callbacks import make_callbacks
+from sklearn_bert._training.training_net import BertNet, TrainingConfig
+from tests.helpers import exactly
 
+CONFIG = TrainingConfig(seed=0, learning_rate=1e-3, weight_decay=0.0, warmup_fraction=0.0, max_grad_norm=None)
 PARAMS = {
     "max_length": 64,
     "precision": "float64",
-    "seed": 0,
-    "head_init": "random",
-    "head_learning_rate": None,
-    "weight_decay": 0.0,
-    "warmup_fraction": 0.0,
-    "max_grad_norm": None,
-    "max_epochs": 1,
     "batch_size": 48,
-    "lr": 1e-3,
     "device": "cpu",
     "verbose": 0,
     "callbacks__print_log": None,
+    "callbacks__valid_loss": None,
 }
 
 
@@ -41,8 +43,12 @@ def make_net(tiny_bert):
         config = load_config(tiny_bert)
         set_dropout(config, dropout=0.0, attention_dropout=0.0)
         config.num_labels, config.problem_type = num_labels, problem_type
+        training = {name: changes.pop(name) for name in [*changes] if name in vars(CONFIG)}
+        training = replace(CONFIG, **training)
+        params = PARAMS | {"callbacks": make_callbacks(training)} | changes
         torch.manual_seed(0)
-        return BertNet(tiny_bert, config, pad_token_id=0, **PARAMS | changes).initialize()
+        make_module = partial(BertModule.from_folder, tiny_bert)
+        return BertNet(config, training, pad_token_id=0, make_module=make_module, **params).initialize()
 
     return make
 
@@ -71,7 +77,7 @@ def test_gradients_are_clipped_before_the_step(make_net, dataset):
     norms = {}
     for limit in (None, 1e-3):
         net = make_net(max_grad_norm=limit)
-        net.on_train_begin(net, X=dataset)
+        net.notify("on_train_begin", X=dataset)
         net.train_step(one_batch(net, dataset))
         norms[limit] = torch.cat([p.grad.flatten() for p in net.module_.parameters() if p.grad is not None]).norm()
     assert norms[None] > 1e-2
@@ -120,7 +126,7 @@ def test_a_batch_in_pieces_gives_the_gradients_and_the_loss_of_the_whole(make_ne
     for max_tokens in (10**6, 40, 1):
         monkeypatch.setattr("sklearn_bert._training.inference_net._CACHED_TOKENS", max_tokens)
         net = make_net()
-        net.on_train_begin(net, X=dataset)
+        net.notify("on_train_begin", X=dataset)
         loss = net.train_step(one_batch(net, dataset))["loss"]
         steps.append((loss, [p.grad for p in net.module_.parameters() if p.grad is not None]))
     for loss, gradients in steps[1:]:
@@ -163,16 +169,24 @@ class OverflowingScaler:
         return self.factor
 
 
+def step(net, dataset):
+    """One step of a training, with what callbacks do after it."""
+    net.notify("on_epoch_begin", dataset_train=dataset, dataset_valid=None)
+    net.run_single_epoch([one_batch(net, dataset)], training=True, prefix="train", step_fn=net.train_step)
+
+
 def test_gradients_are_unscaled_before_clipping_and_a_skipped_step_keeps_the_learning_rate(make_net, dataset):
-    net, plain = make_net(warmup_fraction=0.5, max_epochs=8), make_net()
+    net, plain = make_net(warmup_fraction=0.5, max_epochs=8), make_net(warmup_fraction=0.5, max_epochs=8)
     for each in (net, plain):
-        each.on_train_begin(each, X=dataset)
+        each.notify("on_train_begin", X=dataset)
     net.scaler_ = OverflowingScaler()
-    before = net.scheduler_.get_last_lr()
+    rates = [dict(each.callbacks_)["schedule"].lr_scheduler_.get_last_lr for each in (net, plain)]
+    before = rates[0]()
     for each in (net, plain):
-        each.train_step(one_batch(each, dataset))
+        step(each, dataset)
     assert net.scaler_.calls == ["unscale", "step"]
-    assert net.scheduler_.get_last_lr() == before
+    assert rates[0]() == before
+    assert rates[1]()[0] > before[0]
     for scaled, expected in zip(net.module_.parameters(), plain.module_.parameters(), strict=True):
         if expected.grad is not None:
             torch.testing.assert_close(scaled.grad, expected.grad, rtol=1e-9, atol=1e-12)
@@ -219,11 +233,67 @@ def test_bfloat16_predicts_what_float32_predicts(minilm, reviews):
     assert 0 < np.abs(estimator.predict_proba(texts) - half).max() < 5e-3
 
 
-def test_stripping_drops_what_only_training_needs(make_net, dataset):
-    net = make_net().fit(dataset).release_training_state()
-    assert [net.optimizer_, net.scheduler_, net.scaler_, net.criterion_] == [None] * 4
+def test_release_training_state_drops_what_only_training_needs_and_keeps_the_history(make_net, dataset):
+    net = make_net(max_epochs=2).fit(dataset)
+    losses = net.history[:, "train_loss"]
+    net.release_training_state()
+    assert [net.optimizer_, net.scaler_, net.criterion_, net.training_config] == [None] * 4
+    assert net.callbacks_ == []
     assert all(p.grad is None for p in net.module_.parameters())
-    assert len(net.history) == 0
+    assert net.history[:, "train_loss"] == losses
+    assert [row["batches"] for row in net.history] == [[], []]
+
+
+# -- as a skorch user calls it ------------------------------------------------------------------------------
+
+
+def test_forward_predict_proba_and_predict_are_in_the_order_of_the_rows(make_net, dataset):
+    net = make_net(batch_size=1, num_labels=3).release_training_state()
+    one_by_one = [EncodedDataset(row(dataset.tokens, i)) for i in range(len(dataset))]
+    logits = np.concatenate([net.predict_logits(each) for each in one_by_one])
+    np.testing.assert_allclose(net.forward(dataset).numpy(), logits, atol=1e-12)
+    np.testing.assert_allclose(net.predict_proba(dataset), softmax(logits, axis=1), atol=1e-12)
+    np.testing.assert_array_equal(net.predict(dataset), logits.argmax(axis=1))
+
+
+def test_predict_of_labels_is_zero_or_one_and_of_numbers_the_logits(make_net, dataset):
+    labels = make_net("multi_label_classification", num_labels=3)
+    probabilities = labels.predict_proba(dataset)
+    np.testing.assert_array_equal(labels.predict(dataset), probabilities > 0.5)
+    assert 0 < probabilities.min() < probabilities.max() < 1
+    numbers = make_net("regression", num_labels=1)
+    np.testing.assert_array_equal(numbers.predict(dataset), numbers.forward(dataset).numpy())
+    np.testing.assert_array_equal(numbers.predict_proba(dataset), numbers.predict(dataset))
+
+
+@pytest.mark.parametrize("method", ["forward", "predict_proba", "predict"])
+def test_a_net_that_is_given_texts_names_to_dataset(make_net, method):
+    message = (
+        "The net got a list, expected a dataset of token ids. Pass estimator.to_dataset(texts), or call the "
+        "estimator's own predict methods with the texts."
+    )
+    with pytest.raises(TypeError, match=exactly(message)):
+        getattr(make_net(), method)(["good"])
+
+
+def test_forward_in_training_mode_raises(make_net, dataset):
+    message = "Got training=True. This net predicts in evaluation mode only: pass training=False."
+    with pytest.raises(ValueError, match=exactly(message)):
+        make_net().forward(dataset, training=True)
+
+
+class StopAfter(Callback):
+    """Stops as skorch's EarlyStopping does."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_callback_that_raises_keyboard_interrupt_at_the_end_of_an_epoch_stops_the_training(make_net, dataset):
+    net = make_net(max_epochs=5, callbacks=[*make_callbacks(CONFIG), StopAfter()])
+    net.fit(dataset)
+    assert len(net.history) == 2
 
 
 @pytest.mark.gpu

@@ -1,0 +1,116 @@
+"""The part of the module below its head: an encoder and a pooling, texts or pairs of texts to features.
+
+Torch and transformers only.
+"""
+
+import inspect
+from copy import deepcopy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoModel
+
+from .checkpoint import load_encoder
+from .cpu_kernels import use_cpu_attention
+
+POOLINGS = ("pooler", "cls", "mean")
+_FLAGS = ("output_attentions", "output_hidden_states")  # transformers takes them as **kwargs
+
+
+class PooledEncoder(nn.Module):
+    """A transformers encoder and what represents a whole text.
+
+    Parameters
+    ----------
+    config : transformers.PreTrainedConfig
+        The encoder's config. It is copied.
+    encoder : torch.nn.Module, optional
+        A pretrained encoder made from such a config. None: a new one with random weights. It is used
+        as it is, not copied; a pooler that `pooling` does not use is frozen.
+    pooling : {"pooler", "cls", "mean"}, default="pooler"
+        What represents the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
+        hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
+    bi_encoder : bool, default=False
+        Whether rows 2i and 2i + 1 of the inputs are the texts of pair i, encoded separately. The features are
+        ``(u, v, |u - v|, u * v)`` of their pooled outputs u and v, each scaled to a root mean square of one, so
+        that a linear head sees their cosine [1]_.
+
+    Attributes
+    ----------
+    bert : torch.nn.Module
+        The encoder.
+
+    References
+    ----------
+    .. [1] N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+       EMNLP 2019.
+    """
+
+    def __init__(self, config, *, encoder=None, pooling="pooler", bi_encoder=False):
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"Got pooling={pooling!r}, expected one of {POOLINGS}. Choose one of these.")
+        self.config = deepcopy(config)
+        self.bert = use_cpu_attention(AutoModel.from_config(self.config) if encoder is None else encoder)
+        self.pooling = pooling
+        self.bi_encoder = bi_encoder
+        self.pooler = None
+        if pooling == "pooler" and getattr(self.bert, "pooler", None) is None:
+            self.pooler = self._new_linear(config.hidden_size, config.hidden_size)
+        elif pooling != "pooler" and getattr(self.bert, "pooler", None) is not None:
+            self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
+        self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
+        if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa, whose tokenizer may number a pair's texts all the same
+            self._encoder_arguments.discard("token_type_ids")
+
+    @classmethod
+    def from_folder(cls, folder, config, **params):
+        """Such a module around the pretrained encoder of a checkpoint's folder, in the config's dtype."""
+        return cls(config, encoder=load_encoder(folder, config, config.dtype), **params)
+
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None):
+        """Features, see `features`."""
+        return self.features(input_ids, attention_mask, token_type_ids)
+
+    def features(self, input_ids, attention_mask=None, token_type_ids=None):
+        """What a head takes: (B, H), or (B / 2, 4 H) of pairs with a bi-encoder."""
+        outputs = self._encode(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return self._pool(outputs, attention_mask)
+
+    def _encode(self, **arguments):
+        """The encoder's outputs; arguments that are None or that it does not have are left out."""
+        known = {k: v for k, v in arguments.items() if v is not None and k in self._encoder_arguments}
+        return self.bert(**known, return_dict=True)
+
+    def _pool(self, outputs, attention_mask):
+        """The encoder's outputs to one vector per text, (B, H), or per pair, (B / 2, 4 H)."""
+        pooled = self._pool_texts(outputs, attention_mask)
+        if not self.bi_encoder:
+            return pooled
+        if len(pooled) % 2:
+            raise ValueError(
+                f"Got {len(pooled)} rows, expected pairs of rows. Pass two texts per pair, or bi_encoder=False."
+            )
+        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))  # u - v would cancel in less
+        u, v = F.rms_norm(pooled, pooled.shape[-1:]).unflatten(0, (-1, 2)).unbind(1)
+        return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
+
+    def _pool_texts(self, outputs, attention_mask):
+        states = outputs.last_hidden_state  # (B, T, H)
+        if self.pooling == "mean":
+            dtype = torch.promote_types(states.dtype, torch.float32)  # float16 cannot hold long sums
+            if attention_mask is None:
+                return states.mean(dim=1, dtype=dtype)
+            weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, T, 1)
+            return (states * weights).sum(dim=1, dtype=dtype) / weights.sum(dim=1, dtype=dtype).clamp(min=1)
+        if self.pooling == "cls":
+            return states[:, 0]
+        return outputs.pooler_output if self.pooler is None else torch.tanh(self.pooler(states[:, 0]))
+
+    def _new_linear(self, n_in, n_out):
+        """A linear layer with BERT's initial weights."""
+        layer = nn.Linear(n_in, n_out, dtype=self.bert.dtype)
+        nn.init.normal_(layer.weight, std=getattr(self.config, "initializer_range", 0.02))
+        nn.init.zeros_(layer.bias)
+        return layer
