@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 import pytest
+from skorch.callbacks import Callback
 
 from sklearn_bert import BertClassifier
 
@@ -81,23 +82,53 @@ def test_fit_raises_for_invalid_hidden_layer_sizes(tiny_bert, reviews, sizes):
         BertClassifier(tiny_bert, hidden_layer_sizes=sizes).fit(*reviews)
 
 
+class KeepPlan(Callback):
+    """Keeps the plan of a training, which the net lets go of at its end."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.plan_ = net.training_config
+
+
 def test_fit_passes_every_training_parameter_to_the_net(tiny_bert, reviews):
-    values = {
+    of_net = {
+        "max_epochs": ("max_epochs", 1),
+        "batch_size": ("batch_size", 5),
+        "precision": ("precision", "float64"),
         "learning_rate": ("lr", 3e-4),
+        "pooling": ("module__pooling", "cls"),
+        "dropout": ("module__dropout", 0.3),
+    }
+    of_plan = {
+        "learning_rate": ("learning_rate", 3e-4),
+        "head_learning_rate": ("head_learning_rate", 5e-4),
         "weight_decay": ("weight_decay", 0.3),
         "warmup_fraction": ("warmup_fraction", 0.4),
         "max_grad_norm": ("max_grad_norm", 0.7),
         "max_epochs": ("max_epochs", 1),
-        "batch_size": ("batch_size", 5),
-        "precision": ("precision", "float64"),
-        "head_init": ("head_init", "linear_probe"),
-        "pooling": ("module__pooling", "cls"),
-        "dropout": ("module__dropout", 0.3),
+        "head_init": ("linear_probe", True),
         "freeze": ("freeze", 1),
         "layer_decay": ("layer_decay", 0.8),
         "micro_batch_size": ("micro_batch_size", 3),
         "gradient_checkpointing": ("gradient_checkpointing", True),
+        "n_iter_no_change": ("patience", 4),
+        "label_smoothing": ("loss_params", {"label_smoothing": 0.1}),
     }
-    parameters = {name: value for name, (_, value) in values.items()}
-    net = BertClassifier(tiny_bert, device="cpu", random_state=0, **parameters).fit(*reviews).net_
-    assert {name: getattr(net, name) for name, _ in values.values()} == dict(values.values())
+    values = {name: value for table in (of_net, of_plan) for name, (_, value) in table.items()}
+    values |= {"head_init": "linear_probe", "label_smoothing": 0.1, "early_stopping": True}
+    callback = KeepPlan()
+    net = BertClassifier(tiny_bert, device="cpu", random_state=0, callbacks=[callback], **values).fit(*reviews).net_
+    assert {name: getattr(net, name) for name, _ in of_net.values()} == dict(of_net.values())
+    assert vars(callback.plan_) == dict(of_plan.values()) | {"seed": callback.plan_.seed}
+
+
+@pytest.mark.parametrize("changes", [{"head_init": "random"}, {"hidden_layer_sizes": (4,)}])
+def test_the_linear_probe_is_only_for_a_linear_head(tiny_bert, reviews, changes):
+    callback = KeepPlan()
+    BertClassifier(tiny_bert, max_epochs=1, device="cpu", callbacks=[callback], **changes).fit(*reviews)
+    assert not callback.plan_.linear_probe
+
+
+def test_without_early_stopping_there_is_no_patience(tiny_bert, reviews):
+    callback = KeepPlan()
+    BertClassifier(tiny_bert, max_epochs=1, n_iter_no_change=1, device="cpu", callbacks=[callback]).fit(*reviews)
+    assert callback.plan_.patience is None
