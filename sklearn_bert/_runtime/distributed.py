@@ -1,10 +1,9 @@
-"""Several processes that train and predict as one: whose rows are whose, and what they tell one another.
+"""A process group that trains and predicts as one process would: which rows are whose, and what is exchanged.
 
-Every process is given the same rows and builds the same batches. It computes its share of each, the gradients are
-added up, and all make the same step: what comes out is what one process makes of the same batches, whatever the
-weights of the rows and however uneven the last batch. Accelerate sets the processes up, torch.distributed carries
-what they send. A process by itself is a group of one, which sends nothing and adds nothing up. A leaf: no other room
-knows of processes.
+Every process is given the same rows and builds the same batches. It computes its share of each batch, the gradients are
+summed, and all make the same step: the result is that of one process on the same batches, whatever the weights of the
+rows and however uneven the last batch. Accelerate sets the processes up, torch.distributed exchanges the messages. A
+single process is a group of one, which sends nothing and sums nothing. No other module knows of processes.
 """
 
 import atexit
@@ -19,13 +18,13 @@ import torch.distributed as dist
 from .optional_dependencies import import_extra
 
 if dist.is_available():
-    # Its functions take the group that is there when it is first imported as their default, and keep it, and with it
-    # threads that would run into the end of the program. So it is imported before there is one.
+    # Its functions take the group that exists when it is first imported as their default, and keep it. With it they keep
+    # threads that would still run when the program ends. So it is imported before there is a group.
     import torch.distributed.nn.functional
 
 
 class DistributedContext:
-    """The processes of this run, and which of them this one is.
+    """The group of processes of this run, and which of them this one is.
 
     Parameters
     ----------
@@ -39,25 +38,26 @@ class DistributedContext:
 
     @property
     def is_first(self):
-        """Whether this is the one that writes and shows for all."""
+        """Whether this is the process that writes files and output for all."""
         return self.rank == 0
 
     @property
     def rank_slice(self):
-        """Which of the rows in some order are this process's, if they take turns."""
+        """Which rows are this process's, if rows in some order are dealt out in turn."""
         return slice(self.rank, None, self.size)
 
     def share(self, inputs, targets):
-        """This process's rows of a batch, maybe none: as many tokens as the others', of similar lengths.
+        """This process's rows of a batch, maybe none: about as many tokens as the others have.
 
         Parameters
         ----------
-        inputs, targets : dict of torch.Tensor
-            As `pad_collate` gives them, or features.
+        inputs : TokenBatch or FeatureBatch
+        targets : dict of torch.Tensor
 
         Returns
         -------
-        inputs, targets : dict of torch.Tensor
+        inputs : TokenBatch or FeatureBatch
+        targets : dict of torch.Tensor
         """
         if self.size == 1:
             return inputs, targets
@@ -87,10 +87,10 @@ class DistributedContext:
         used = like.new_tensor([p.grad is not None for p in parameters])
         loss = torch.as_tensor(loss, dtype=like.dtype, device=like.device).reshape(1)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        together = torch.cat([*(g.flatten() for g in gradients), used, loss])  # one message instead of hundreds
+        message = torch.cat([*(g.flatten() for g in gradients), used, loss])  # one message instead of hundreds
         with _explain_lost_peer():
-            dist.all_reduce(together)
-        *gradients, used, loss = together.split([*sizes, len(sizes), 1])
+            dist.all_reduce(message)
+        *gradients, used, loss = message.split([*sizes, len(sizes), 1])
         for p, gradient, n_users in zip(parameters, gradients, used.tolist(), strict=True):
             p.grad = gradient.view_as(p) if n_users else None
         return loss[0]
@@ -135,10 +135,9 @@ class DistributedContext:
         """
         if self.size == 1:
             return values
-        digests, parts = zip(
-            *self.gather((dataset.fingerprint(), values if values is None else (rows, values[rows]))), strict=True
-        )
-        if len(set(digests)) > 1:
+        part = None if values is None else (rows, values[rows])
+        fingerprints, parts = zip(*self.gather((dataset.fingerprint(), part)), strict=True)
+        if len(set(fingerprints)) > 1:
             raise ValueError(
                 "The processes of this run predict different texts. Pass the same texts in every process: each "
                 "computes its share of them, and all get every row."
@@ -155,7 +154,7 @@ class DistributedContext:
         Parameters
         ----------
         describe : callable
-            Gives a dict of str to str; not called in a process by itself.
+            Gives a dict of str to str; not called in a single process.
 
         Raises
         ------
@@ -174,14 +173,14 @@ class DistributedContext:
             )
 
     def rank_seed(self, seed, epoch):
-        """A seed for what each process draws for itself in an epoch, dropout; None in a process by itself."""
+        """A seed for the dropout of this process in an epoch, different in each process; None in a single process."""
         if self.size == 1:
             return None
         return int(np.random.SeedSequence([seed, epoch, self.rank]).generate_state(1)[0])
 
 
 def get_process_group(device):
-    """The processes of this run, which are set up if a launcher started this one and nobody has done so yet.
+    """The group of this run, which is set up if a launcher started this process and nobody has set it up yet.
 
     Parameters
     ----------
@@ -203,9 +202,9 @@ def get_process_group(device):
 
 
 def _under_launcher():
-    """Whether ``torchrun`` or ``accelerate launch`` started this very process; its workers inherit its environment."""
-    told = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-    return told and int(os.environ["WORLD_SIZE"]) > 1 and multiprocessing.parent_process() is None
+    """Whether ``torchrun`` or ``accelerate launch`` started this process, and not one of its workers."""
+    has_address = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    return has_address and int(os.environ["WORLD_SIZE"]) > 1 and multiprocessing.parent_process() is None
 
 
 def _set_up(device):
@@ -221,7 +220,7 @@ def _set_up(device):
 
 
 def _rows_of(rank, size, costs):
-    """The slice of rows that hold the `rank`-th of `size` equal parts of the costs: a row is where its middle is."""
+    """The slice of rows with the `rank`-th of `size` equal parts of the costs; the middle of a row decides."""
     middles = np.cumsum(costs) - costs / 2
     owners = (middles * size / costs.sum()).astype(int)
     start, stop = np.searchsorted(owners, [rank, rank + 1])
@@ -230,7 +229,7 @@ def _rows_of(rank, size, costs):
 
 @contextmanager
 def _explain_lost_peer():
-    """Say what it means when a message does not arrive."""
+    """Explain an error that a message did not arrive."""
     try:
         yield
     except RuntimeError as error:
