@@ -18,8 +18,8 @@ import torch.distributed as dist
 from .optional_dependencies import import_extra
 
 if dist.is_available():
-    # Its functions take the group that exists when it is first imported as their default, and keep it. With it they keep
-    # threads that would still run when the program ends. So it is imported before there is a group.
+    # Its functions take the group that exists when it is first imported as their default, and keep it and its
+    # threads, which would still run when the program ends. So it is imported before there is a group.
     import torch.distributed.nn.functional
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_bert._encoding.batching import TokenBatch
 from sklearn_bert._runtime.distributed import DistributedContext, _rows_of, get_process_group
 from tests.helpers import exactly
 
@@ -38,7 +39,8 @@ def test_rows_of_a_batch_are_divided_among_the_processes_with_balanced_tokens(n_
 
 def test_share_keeps_the_two_texts_of_a_pair_in_one_process():
     mask = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 1, 1], [1, 0, 0], [1, 0, 0]])
-    inputs, targets = {"input_ids": torch.arange(18).reshape(6, 3), "attention_mask": mask}, {"w": torch.ones(3)}
+    inputs = TokenBatch({"input_ids": torch.arange(18).reshape(6, 3), "attention_mask": mask}, n_texts=2)
+    targets = {"w": torch.ones(3)}
     for rank, rows in ((0, slice(0, 2)), (1, slice(2, 6))):
         share = DistributedContext(rank, 2).share(inputs, targets)
         assert torch.equal(share[0]["input_ids"], inputs["input_ids"][rows])
