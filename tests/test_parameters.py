@@ -82,11 +82,11 @@ def test_fit_raises_for_invalid_hidden_layer_sizes(tiny_bert, reviews, sizes):
         BertClassifier(tiny_bert, hidden_layer_sizes=sizes).fit(*reviews)
 
 
-class KeepPlan(Callback):
-    """Keeps the plan of a training, which the net lets go of at its end."""
+class KeepTrainingConfig(Callback):
+    """Keeps the training config, which the net releases when the training ends."""
 
     def on_train_begin(self, net, **kwargs):
-        self.plan_ = net.training_config
+        self.config_ = net.training_config
 
 
 def test_fit_passes_every_training_parameter_to_the_net(tiny_bert, reviews):
@@ -98,7 +98,7 @@ def test_fit_passes_every_training_parameter_to_the_net(tiny_bert, reviews):
         "pooling": ("module__pooling", "cls"),
         "dropout": ("module__dropout", 0.3),
     }
-    of_plan = {
+    of_config = {
         "learning_rate": ("learning_rate", 3e-4),
         "head_learning_rate": ("head_learning_rate", 5e-4),
         "weight_decay": ("weight_decay", 0.3),
@@ -113,22 +113,22 @@ def test_fit_passes_every_training_parameter_to_the_net(tiny_bert, reviews):
         "n_iter_no_change": ("patience", 4),
         "label_smoothing": ("loss_params", {"label_smoothing": 0.1}),
     }
-    values = {name: value for table in (of_net, of_plan) for name, (_, value) in table.items()}
+    values = {name: value for table in (of_net, of_config) for name, (_, value) in table.items()}
     values |= {"head_init": "linear_probe", "label_smoothing": 0.1, "early_stopping": True}
-    callback = KeepPlan()
+    callback = KeepTrainingConfig()
     net = BertClassifier(tiny_bert, device="cpu", random_state=0, callbacks=[callback], **values).fit(*reviews).net_
     assert {name: getattr(net, name) for name, _ in of_net.values()} == dict(of_net.values())
-    assert vars(callback.plan_) == dict(of_plan.values()) | {"seed": callback.plan_.seed}
+    assert vars(callback.config_) == dict(of_config.values()) | {"seed": callback.config_.seed}
 
 
 @pytest.mark.parametrize("changes", [{"head_init": "random"}, {"hidden_layer_sizes": (4,)}])
-def test_the_linear_probe_is_only_for_a_linear_head(tiny_bert, reviews, changes):
-    callback = KeepPlan()
+def test_linear_probe_is_used_for_a_linear_head_only(tiny_bert, reviews, changes):
+    callback = KeepTrainingConfig()
     BertClassifier(tiny_bert, max_epochs=1, device="cpu", callbacks=[callback], **changes).fit(*reviews)
-    assert not callback.plan_.linear_probe
+    assert not callback.config_.linear_probe
 
 
-def test_without_early_stopping_there_is_no_patience(tiny_bert, reviews):
-    callback = KeepPlan()
+def test_patience_is_none_without_early_stopping(tiny_bert, reviews):
+    callback = KeepTrainingConfig()
     BertClassifier(tiny_bert, max_epochs=1, n_iter_no_change=1, device="cpu", callbacks=[callback]).fit(*reviews)
-    assert callback.plan_.patience is None
+    assert callback.config_.patience is None

@@ -161,7 +161,7 @@ def test_micro_batches_hold_the_rows_in_order_without_extra_padding(max_tokens, 
 # -- batches of features ------------------------------------------------------------------------------------
 
 
-def test_feature_dataset_gives_its_rows_in_the_order_asked_for():
+def test_feature_dataset_returns_rows_in_the_given_order():
     source = make_dataset(*[([i], [0]) for i in range(5)], y=np.arange(5), w=np.ones(5))
     dataset = FeatureDataset(np.arange(10.0).reshape(5, 2), source)
     inputs, targets = dataset.collate(dataset.__getitems__([3, 0]), PAD)
@@ -191,7 +191,7 @@ def test_micro_batches_keep_a_batch_of_features_whole():
 
 
 @pytest.mark.parametrize("start", [0, 2])
-def test_rows_of_a_batch_are_no_wider_than_their_longest(start):
+def test_token_batch_rows_are_no_wider_than_their_longest_row(start):
     dataset = make_dataset(([1, 2, 3], [0] * 3), ([1], [0]), ([1, 2], [0] * 2), ([4], [0]))
     batch, _ = pad_collate([dataset[i] for i in range(4)], PAD)
     part = batch.rows(start, start + 2)
@@ -200,7 +200,7 @@ def test_rows_of_a_batch_are_no_wider_than_their_longest(start):
     assert part.costs().tolist() == batch.costs()[start : start + 2].tolist()
 
 
-def test_a_batch_of_no_rows_has_no_pieces():
+def test_micro_batches_of_no_rows_are_empty():
     dataset = make_dataset(([1, 2, 3], [0] * 3))
     batch, _ = pad_collate([dataset[0]], PAD)
     assert list(micro_batches(batch.rows(0, 0), {}, 100)) == []

@@ -252,14 +252,14 @@ def test_windows_need_no_latin_letter_in_the_vocabulary():
     assert windows == [[whole[i] for i in places] for places in ([0, 1, 2, 3, 7], [0, 4, 5, 6, 7])]
 
 
-def test_truncate_keeps_the_beginning_whichever_side_the_tokenizer_would_cut(tokenizer):
-    """Before, a tokenizer with truncation_side="left" decided, and the end was kept."""
+def test_truncate_keeps_the_beginning_for_any_truncation_side_of_the_tokenizer(tokenizer):
+    """The tokenizer itself would keep the end with truncation_side="left"."""
     other = make_tokenizer(WORDS)
     other.truncation_side = "left"
     assert rows_of(tokenize(other, (TEXTS,), 5)) == rows_of(tokenize(tokenizer, (TEXTS,), 5))
 
 
-def test_tokenize_leaves_the_tokenizer_as_it_was():
+def test_tokenize_does_not_change_the_tokenizer():
     tokenizer = make_tokenizer(WORDS)
     before = tokenizer.backend_tokenizer.to_str()
     tokenize(tokenizer, (TEXTS, OTHERS), 5)
@@ -267,8 +267,8 @@ def test_tokenize_leaves_the_tokenizer_as_it_was():
 
 
 @pytest.mark.parametrize("post_processor", ["none", "two before"])
-def test_other_special_tokens_are_kept_too(post_processor):
-    """A tokenizer without special tokens, of which an empty text is one padding token, and one with two before."""
+def test_tokenize_keeps_other_special_tokens(post_processor):
+    """One tokenizer adds no special token, so that an empty text is one padding token; the other adds two in front."""
     tokenizer = make_tokenizer(WORDS)
     n_before = 0 if post_processor == "none" else 2
     special = "[CLS] " * n_before
