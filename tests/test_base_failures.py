@@ -1,4 +1,4 @@
-"""A fit that fails, for any reason, leaves the estimator as it was before."""
+"""A fit that fails, for any reason, leaves the estimator unchanged."""
 
 import os
 import signal

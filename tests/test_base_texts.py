@@ -1,4 +1,4 @@
-"""Texts as the estimators take them: containers, pairs, and texts longer than the model can read."""
+"""Texts as inputs of the estimators: containers, pairs, and texts longer than the limit of the model."""
 
 import re
 

@@ -102,9 +102,9 @@ def test_fit_does_not_depend_on_the_scale_of_extremely_small_or_large_sample_wei
 def test_weight_k_equals_k_copies_of_the_row_in_one_batch(tiny_bert, reviews):
     texts, y = reviews
     k = np.random.default_rng(0).integers(1, 4, len(y))
-    regime = EXACT | {"batch_size": 4096, "dropout": 0.0, "attention_dropout": 0.0, "max_epochs": 5}
-    weighted = BertClassifier(tiny_bert, **regime).fit(texts, y, sample_weight=k)
-    copied = BertClassifier(tiny_bert, **regime).fit(np.repeat(texts, k), np.repeat(y, k))
+    settings = EXACT | {"batch_size": 4096, "dropout": 0.0, "attention_dropout": 0.0, "max_epochs": 5}
+    weighted = BertClassifier(tiny_bert, **settings).fit(texts, y, sample_weight=k)
+    copied = BertClassifier(tiny_bert, **settings).fit(np.repeat(texts, k), np.repeat(y, k))
     np.testing.assert_allclose(weighted.predict_proba(texts), copied.predict_proba(texts), atol=1e-9)
 
 
