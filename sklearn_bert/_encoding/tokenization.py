@@ -5,7 +5,7 @@ from itertools import chain
 
 import numpy as np
 
-from .truncation import TruncationReport, span_pairs, span_texts, span_windows
+from .truncation import TruncationReport, kept_parts
 
 _CHUNK = 8192  # texts per call of the tokenizer: Python's lists of ints are large, the arrays made of them are not
 _NO_PLACE = (-1, -1, -1, -1)
@@ -50,74 +50,11 @@ class Tokens:
 
     def take(self, rows):
         """The tokens of these rows, in this order."""
-        places, offsets = _places(self.offsets[rows], self.lengths[rows])
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        # Position of each token taken: where its row begins, plus its place in the row.
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         return Tokens(self.input_ids[places], self.token_type_ids[places], offsets)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How rows are put together from tokens stored end to end: those of each column, special tokens, padding.
-
-    Attributes
-    ----------
-    starts, sizes : ndarray of shape (n, n_spans)
-        Where the spans of each row begin in the tokens, and how long they are.
-    uncut_lengths, n_windows
-        As `Tokens` has them.
-    special : _SpecialTokens
-    """
-
-    starts: np.ndarray
-    sizes: np.ndarray
-    uncut_lengths: np.ndarray
-    n_windows: np.ndarray | None
-    special: "_SpecialTokens"
-
-    @property
-    def places(self):
-        """The place of each row's tokens, (n_tokens,), and where the rows begin among these, (n + 1,)."""
-        places, _ = _places(self.starts.ravel(), self.sizes.ravel())
-        return places, np.concatenate([[0], np.cumsum(self.sizes.sum(axis=1))])
-
-
-@dataclass(frozen=True)
-class _SpecialTokens:
-    """What a tokenizer puts before, between and after the texts of a row.
-
-    Attributes
-    ----------
-    ids, types : tuple of two or three lists of int
-        Before the first text, after it, and after the second text of a pair.
-    text_types : list of one or two int
-        The token type of the texts' own tokens.
-    """
-
-    ids: tuple
-    types: tuple
-    text_types: list
-
-    @classmethod
-    def of(cls, tokenizer, n_columns):
-        """Found by trying: around a text of which the tokenizer sees something."""
-
-        def bare_ids_of(text):
-            return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-
-        text = "a" if bare_ids_of("a") else next(filter(bare_ids_of, tokenizer.get_vocab()), "a")
-        encoded, bare = tokenizer(*[text] * n_columns, return_token_type_ids=True, verbose=False), bare_ids_of(text)
-        ids, types, parts, text_types, done = encoded["input_ids"], encoded["token_type_ids"], [], [], 0
-        for _ in range(n_columns):
-            start = next(i for i in range(done, len(ids) + 1) if ids[i : i + len(bare)] == bare)
-            parts.append(slice(done, start))
-            text_types += types[start : start + 1] or [0]
-            done = start + len(bare)
-        parts.append(slice(done, None))
-        return cls(tuple(ids[part] for part in parts), tuple(types[part] for part in parts), text_types)
-
-    @property
-    def sizes(self):
-        """Number of tokens before, between and after."""
-        return np.array([len(ids) for ids in self.ids])
 
 
 def tokenize(tokenizer, columns, max_length, long_text="truncate", stride=0):
@@ -141,18 +78,24 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate", stride=0):
         A row has one token at least: where the tokenizer finds none, neither words nor special tokens, it is the
         padding token.
     """
-    bodies, lengths = zip(*(_tokenize_uncut(tokenizer, column) for column in columns), strict=True)
-    layout = _lay_out(tokenizer, lengths, max_length, long_text, stride)
-    special = layout.special
-    ids = [*bodies, *special.ids, [tokenizer.pad_token_id]]
-    types = [*([t] * len(body) for t, body in zip(special.text_types, bodies, strict=True)), *special.types, [0]]
-    places, offsets = layout.places
+    special, special_types, text_types = _special_tokens(tokenizer, len(columns))
+    settings = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
+    ids, types, uncut_lengths, n_windows = [], [], [], []
+    for start in range(0, len(columns[0]), _CHUNK):
+        chunks = (column[start : start + _CHUNK] for column in columns)
+        for bodies in zip(*(tokenizer(chunk, **settings, verbose=False)["input_ids"] for chunk in chunks), strict=True):
+            rows = _kept(bodies, special, max_length, long_text, stride)
+            body_types = [[t] * len(body) for t, body in zip(text_types, bodies, strict=True)]
+            ids += [np.array(_join(special, bodies, row) or [tokenizer.pad_token_id], dtype=np.int32) for row in rows]
+            types += [np.array(_join(special_types, body_types, row) or [0], dtype=np.int8) for row in rows]
+            uncut_lengths.append(sum(map(len, [*special, *bodies])))
+            n_windows.append(len(rows))
     return Tokens(
-        np.concatenate([np.asarray(part, dtype=np.int32) for part in ids])[places],
-        np.concatenate([np.asarray(part, dtype=np.int8) for part in types])[places],
-        offsets,
-        layout.uncut_lengths,
-        layout.n_windows,
+        np.concatenate(ids),
+        np.concatenate(types),
+        np.cumsum([0, *map(len, ids)], dtype=np.int64),
+        np.array(uncut_lengths),
+        np.array(n_windows) if long_text == "window" else None,
     )
 
 
@@ -171,16 +114,17 @@ def token_places(tokenizer, columns, max_length, long_text="truncate", stride=0)
         If the tokenizer does not keep track of places.
     """
     check_fast(tokenizer, "cannot tell which characters a token stands for")
-    rows, lengths = [], []
+    special = [[_NO_PLACE] * len(ids) for ids in _special_tokens(tokenizer, len(columns))[0]]
+    texts = []
     for k, column in enumerate(columns):
         encoded = tokenizer(column, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        for i, spans in enumerate(encoded["offset_mapping"]):
-            rows += [(k, word, *span) for word, span in zip(encoded.word_ids(i), spans, strict=True)]
-        lengths.append(np.array([len(spans) for spans in encoded["offset_mapping"]]))
-    layout = _lay_out(tokenizer, lengths, max_length, long_text, stride)
-    rows += [_NO_PLACE] * (layout.special.sizes.sum() + 1)
-    places, offsets = layout.places
-    return np.split(np.array(rows, dtype=np.int64)[places], offsets[1:-1])
+        spans_and_words = ((spans, encoded.word_ids(i)) for i, spans in enumerate(encoded["offset_mapping"]))
+        texts.append([[(k, word, *span) for span, word in zip(*of_text, strict=True)] for of_text in spans_and_words])
+    places = []
+    for bodies in zip(*texts, strict=True):
+        rows = _kept(bodies, special, max_length, long_text, stride)
+        places += [np.array(_join(special, bodies, row) or [_NO_PLACE], dtype=np.int64) for row in rows]
+    return places
 
 
 def check_fast(tokenizer, cannot):
@@ -208,52 +152,40 @@ def truncation_report(tokens, max_length, n_texts=1):
     )
 
 
-def _tokenize_uncut(tokenizer, texts):
-    """Ids of all tokens of the texts end to end, int32, and the number of each text's, without special tokens."""
-    ids, lengths = [], []
-    settings = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
-    for start in range(0, len(texts), _CHUNK):
-        rows = tokenizer(texts[start : start + _CHUNK], **settings, verbose=False)["input_ids"]
-        lengths += map(len, rows)
-        ids.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
-    return np.concatenate(ids), np.array(lengths)
+def _special_tokens(tokenizer, n_columns):
+    """What the tokenizer puts before, between and after texts; found by trying, around a text that has tokens.
+
+    Returns
+    -------
+    ids, types : tuple of two or three lists of int
+        Of the special tokens before the first text, after it, and after the second text of a pair.
+    text_types : list of one or two int
+        The token type of the texts' own tokens.
+    """
+
+    def bare_ids_of(text):
+        return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    text = "a" if bare_ids_of("a") else next(filter(bare_ids_of, tokenizer.get_vocab()), "a")
+    encoded, bare = tokenizer(*[text] * n_columns, return_token_type_ids=True, verbose=False), bare_ids_of(text)
+    ids, types = encoded["input_ids"], encoded["token_type_ids"]
+    parts, text_types, done = [], [], 0
+    for _ in range(n_columns):
+        start = next(i for i in range(done, len(ids) + 1) if ids[i : i + len(bare)] == bare)
+        parts.append(slice(done, start))
+        text_types += types[start : start + 1] or [0]
+        done = start + len(bare)
+    parts.append(slice(done, None))
+    return tuple(ids[part] for part in parts), tuple(types[part] for part in parts), text_types
 
 
-def _lay_out(tokenizer, lengths, max_length, long_text, stride):
-    """The layout of rows of texts or pairs with so many tokens, `lengths` being one or two arrays of shape (n,)."""
-    special = _SpecialTokens.of(tokenizer, len(lengths))
-    max_length = min(max_length, np.iinfo(np.int64).max // 4)  # a tokenizer without a limit has 10**30
-    texts, n_windows = _text_spans(lengths, special.sizes, max_length, long_text, stride)
-    n_rows, n_tokens = len(texts[0][0]), sum(of_column.sum() for of_column in lengths)
-    special_starts = n_tokens + np.cumsum([0, *special.sizes])  # the last is the padding token's
-
-    def same_in_each_row(k):
-        return np.full((n_rows, 1), special_starts[k]), np.full((n_rows, 1), special.sizes[k])
-
-    spans = [same_in_each_row(0)]
-    for k, of_text in enumerate(texts):
-        spans += [of_text, same_in_each_row(k + 1)]
-    starts, sizes = (np.hstack(parts) for parts in zip(*spans, strict=True))
-    is_empty = sizes.sum(axis=1, keepdims=True) == 0
-    starts, sizes = np.hstack([starts, np.full((n_rows, 1), special_starts[-1])]), np.hstack([sizes, is_empty])
-    return _Layout(starts, sizes, sum(lengths) + special.sizes.sum(), n_windows, special)
+def _kept(bodies, special, max_length, long_text, stride):
+    return kept_parts(tuple(map(len, bodies)), max_length, list(map(len, special)), long_text, stride)
 
 
-def _text_spans(lengths, n_special, max_length, long_text, stride):
-    """Of each column of texts the kept spans, (n_rows, n_spans) starts and sizes; and the windows of each text."""
-    begins = np.cumsum(np.concatenate([[0], *lengths]))[:-1]  # where each text begins among all tokens
-    begins = np.split(begins, len(lengths))
-    if len(lengths) == 2:
-        kept = span_pairs(*lengths, max_length, n_special.sum())
-        return [(begin[:, None], size[:, None]) for begin, size in zip(begins, kept.T, strict=True)], None
-    if long_text == "window":
-        starts, sizes, n_windows = span_windows(lengths[0], max_length, n_special.sum(), stride)
-        return [((np.repeat(begins[0], n_windows) + starts)[:, None], sizes[:, None])], n_windows
-    starts, sizes = span_texts(lengths[0], max_length, *n_special, keep_end=long_text == "head_tail")
-    return [(begins[0][:, None] + starts, sizes)], None
-
-
-def _places(starts, sizes):
-    """Places of spans that begin at `starts`, (n_places,), and where each span begins among these, (n_spans + 1,)."""
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes), offsets
+def _join(special, bodies, kept):
+    """A row: special tokens, the kept parts of a text, special tokens, and so for the second text of a pair."""
+    row = [*special[0]]
+    for body, parts, after in zip(bodies, kept, special[1:], strict=True):
+        row += [*chain.from_iterable(body[part] for part in parts), *after]
+    return row

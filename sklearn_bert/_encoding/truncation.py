@@ -1,12 +1,6 @@
-"""Which tokens of a text stay when it is longer than the limit: arithmetic on numbers of tokens.
-
-NumPy only. A row of tokens is made of spans: special tokens, parts of texts, special tokens. `span_texts`,
-`span_pairs` and `span_windows` give for each row where its spans begin and how long they are.
-"""
+"""Which tokens of a text stay when it is longer than the limit: arithmetic on numbers of tokens."""
 
 from dataclasses import dataclass
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -60,81 +54,46 @@ def resolve_max_length(max_length, tokenizer, n_positions, n_columns):
     return max_length
 
 
-def span_texts(lengths, max_length, n_before, n_after, *, keep_end):
-    """Spans of single texts; a longer one loses its end, or its middle if `keep_end`.
-
-    With `keep_end` a row keeps a quarter of `max_length` tokens from its beginning and the rest from its end,
-    special tokens included.
+def kept_parts(lengths, max_length, n_special, long_text="truncate", stride=0):
+    """Which tokens of a text, or of a pair, the rows made of it keep.
 
     Parameters
     ----------
-    lengths : ndarray of shape (n,)
-        Tokens of each text, without special tokens.
+    lengths : tuple of one or two int
+        Tokens of the text, or of both texts of a pair, without special tokens.
     max_length : int
-    n_before, n_after : int
-        Special tokens before and after a text.
-    keep_end : bool
+        Most tokens of a row, special tokens included.
+    n_special : list of int
+        Special tokens before the text, after it, and after the second text of a pair.
+    long_text : {"truncate", "head_tail", "window"}, default="truncate"
+        Whether a longer text loses its end or its middle, or becomes several rows. "head_tail" keeps a quarter of
+        `max_length` tokens from the beginning and the rest from the end, special tokens included.
+    stride : int, default=0
+        Tokens that neighbouring windows share; the last one reaches back as far as it can, and may share more.
 
     Returns
     -------
-    starts, sizes : ndarray of shape (n, 2)
-        Where in its text each of the two kept parts begins, and its number of tokens.
+    rows : list of list of lists of slice
+        For each row and each text, the slices of the text's tokens that are kept.
     """
-    room = max_length - n_before - n_after
-    n_first = min(max(0, -(-max_length // 4) - n_before), room) if keep_end else room
-    first = np.where(lengths > room, n_first, lengths)
-    last = np.minimum(lengths, room) - first
-    return np.stack([np.zeros_like(lengths), lengths - last], axis=1), np.stack([first, last], axis=1)
+    room = max_length - sum(n_special)
+    if len(lengths) == 2:
+        return [[[slice(n)] for n in _longest_first(*lengths, room)]]
+    n_excess = lengths[0] - room
+    if n_excess <= 0 or long_text == "truncate":
+        return [[[slice(room)]]]
+    if long_text == "window":
+        return [[[slice(i, i + room)]] for i in [*range(0, n_excess, room - stride), n_excess]]
+    n_first = min(max(0, -(-max_length // 4) - n_special[0]), room)
+    return [[[slice(n_first), slice(n_first + n_excess, None)]]]
 
 
-def span_pairs(first, second, max_length, n_special):
-    """Spans of pairs in one row; the longer text loses its end first, then both alike.
-
-    The rule is "longest_first" of Hugging Face's fast tokenizers.
-
-    Parameters
-    ----------
-    first, second : ndarray of shape (n,)
-        Tokens of the texts, without special tokens.
-    max_length, n_special : int
-
-    Returns
-    -------
-    sizes : ndarray of shape (n, 2)
-        How many tokens of each text are kept.
-    """
-    room = max_length - n_special
-    lengths = np.stack([first, second], axis=1)
-    shorter, longer = lengths.min(axis=1), lengths.max(axis=1)
-    longer = np.where(shorter > room, shorter, np.maximum(shorter, room - shorter))
-    both = shorter + longer > room
-    shorter, longer = np.where(both, room // 2, shorter), np.where(both, room - room // 2, longer)
-    swapped = (first > second)[:, None]
-    kept = np.where(swapped, np.stack([longer, shorter], axis=1), np.stack([shorter, longer], axis=1))
-    return np.where((first + second > room)[:, None], kept, lengths)
-
-
-def span_windows(lengths, max_length, n_special, stride):
-    """Spans of texts in overlapping windows; the last window of a text reaches back as far as it can.
-
-    Parameters
-    ----------
-    lengths : ndarray of shape (n,)
-        Tokens of each text, without special tokens.
-    max_length, n_special : int
-    stride : int
-        Tokens that neighbouring windows share; the last one may share more.
-
-    Returns
-    -------
-    starts, sizes : ndarray of shape (n_all_windows,)
-        Where in its text each window begins, and its number of tokens without special tokens.
-    n_windows : ndarray of shape (n,)
-        Number of windows of each text.
-    """
-    room = max_length - n_special
-    last = np.maximum(0, lengths - room)
-    n_windows = -(-last // (room - stride)) + 1
-    number = np.arange(n_windows.sum()) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
-    starts = np.minimum(number * (room - stride), np.repeat(last, n_windows))
-    return starts, np.repeat(np.minimum(lengths, room), n_windows), n_windows
+def _longest_first(first, second, room):
+    """How many tokens of both texts fit if the longer loses its end first, as in Hugging Face's fast tokenizers."""
+    if first + second <= room:
+        return first, second
+    shorter = min(first, second)
+    longer = shorter if shorter > room else max(shorter, room - shorter)
+    if shorter + longer > room:
+        shorter, longer = room // 2, room - room // 2
+    return (longer, shorter) if first > second else (shorter, longer)

@@ -1,52 +1,57 @@
-"""Which tokens of texts, pairs and windows are kept, computed from their lengths."""
+"""Arithmetic on lengths: what is kept of texts, pairs and windows."""
 
-import numpy as np
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_bert._encoding.truncation import span_pairs, span_texts, span_windows
+from sklearn_bert._encoding.truncation import kept_parts
 from tests.conftest import WORDS, make_tokenizer
 
-lengths = st.lists(st.integers(0, 40), min_size=1, max_size=8).map(np.array)
+
+def kept_of(n, *arguments):
+    """For each row that a text of n tokens becomes, the positions of the tokens it keeps."""
+    rows = kept_parts((n,), *arguments)
+    return [[i for part in parts for i in range(n)[part]] for (parts,) in rows]
 
 
-@given(lengths, st.integers(3, 20), st.integers(0, 2), st.integers(0, 1), st.booleans())
-def test_span_texts_keeps_whole_texts_that_fit_and_fills_the_limit_otherwise(n, limit, n_before, n_after, keep_end):
-    starts, sizes = span_texts(n, limit, n_before, n_after, keep_end=keep_end)
-    n_text = limit - n_before - n_after
-    np.testing.assert_array_equal(sizes.sum(axis=1), np.minimum(n, n_text))
-    assert (starts >= 0).all()
-    assert (starts + sizes <= n[:, None]).all()
-    assert (starts[:, 0] == 0).all()
-    np.testing.assert_array_equal(starts[:, 1] + sizes[:, 1], np.where(sizes[:, 1] > 0, n, starts[:, 1]))
-    if not keep_end:
-        assert not sizes[:, 1].any()
+@given(st.integers(0, 60), st.integers(3, 20), st.integers(0, 2), st.integers(0, 1))
+def test_a_text_loses_its_end_or_its_middle_only_as_far_as_it_must(n, max_length, n_before, n_after):
+    room, n_special = max_length - n_before - n_after, [n_before, n_after]
+    [truncated] = kept_of(n, max_length, n_special)
+    assert truncated == list(range(min(n, room)))
+    [head_tail] = kept_of(n, max_length, n_special, "head_tail")
+    assert len(head_tail) == min(n, room)
+    assert head_tail == sorted(set(head_tail))
+    if n > room:
+        n_first = sum(i == position for i, position in enumerate(head_tail))
+        assert n_first == max(0, -(-max_length // 4) - n_before)
+        assert head_tail[n_first:] == list(range(n - room + n_first, n))
 
 
 @pytest.mark.parametrize("first", range(8))
 @pytest.mark.parametrize("second", range(8))
 @pytest.mark.parametrize("max_length", [5, 6, 9, 12])
-def test_span_pairs_cuts_as_a_fast_tokenizer_does(first, second, max_length):
+def test_a_pair_is_cut_as_a_fast_tokenizer_cuts_it(first, second, max_length):
     encoded = make_tokenizer(WORDS)(
         ["a " * first], ["a " * second], truncation="longest_first", max_length=max_length, return_token_type_ids=True
     )
     n_second = sum(encoded["token_type_ids"][0]) - 1  # one of them is [SEP]
     n_first = len(encoded["input_ids"][0]) - n_second - 3
-    assert span_pairs(np.array([first]), np.array([second]), max_length, 3).tolist() == [[n_first, n_second]]
+    [[[of_first], [of_second]]] = kept_parts((first, second), max_length, [1, 1, 1])
+    assert (len(range(first)[of_first]), len(range(second)[of_second])) == (n_first, n_second)
 
 
-@given(lengths, st.integers(4, 12), st.integers(0, 2), st.data())
-def test_span_windows_covers_each_text_in_order(n, limit, n_special, data):
-    n_text = limit - n_special
-    stride = data.draw(st.integers(0, n_text - 1))
-    starts, sizes, n_windows = span_windows(n, limit, n_special, stride)
-    assert n_windows.sum() == len(starts) == len(sizes)
-    for text, of_text in enumerate(np.split(np.arange(len(starts)), np.cumsum(n_windows)[:-1])):
-        begin, size = starts[of_text], sizes[of_text]
-        assert begin[0] == 0
-        assert begin[-1] + size[-1] == n[text]
-        assert (size == min(n[text], n_text)).all()
-        overlaps = begin[:-1] + size[:-1] - begin[1:]
-        assert (overlaps >= stride).all()
-        assert (overlaps[:-1] == stride).all()
+@given(st.integers(0, 60), st.integers(4, 12), st.integers(0, 1), st.data())
+def test_windows_cover_a_text_in_order_and_share_the_stride(n, max_length, n_before, data):
+    room = max_length - n_before - 1
+    stride = data.draw(st.integers(0, room - 1))
+    windows = kept_of(n, max_length, [n_before, 1], "window", stride)
+    assert windows[0][:1] == list(range(min(n, 1)))
+    assert windows[-1][-1:] == list(range(n))[-1:]
+    assert all(len(window) == min(n, room) for window in windows)
+    assert all(window == list(range(window[0], window[-1] + 1)) for window in windows if window)
+    overlaps = [len(set(one) & set(other)) for one, other in pairwise(windows)]
+    assert all(overlap == stride for overlap in overlaps[:-1])
+    assert all(overlap >= stride for overlap in overlaps)
