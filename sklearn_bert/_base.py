@@ -4,21 +4,26 @@ Think twice before adding to the base class: a rule about y belongs to the targe
 or training to the net. Text leaves NumPy here once, and logits return here once.
 """
 
+from __future__ import annotations
+
 from copy import deepcopy
 from functools import partial
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch.utils.data import Dataset
 
 from ._data.rows import Rows
 from ._encoding.text_encoder import TextEncoder, warn_if_truncated
 from ._encoding.truncation import resolve_max_length
 from ._estimator import TextInputMixin, unchanged_by_failure
+from ._fitted import FittedAttributes, learned_attributes
 from ._inspection.attribution import ExplainMixin
 from ._model.checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
 from ._model.dropout import set_dropout
@@ -36,13 +41,13 @@ from ._runtime.device import resolve_device, resolve_precision, seeded
 from ._runtime.distributed import DistributedContext, get_process_group
 from ._runtime.progress import write_line
 from ._storage.persistence import StorableMixin
-from ._training.callbacks import SklearnCallbackBridge, best_epoch, make_callbacks
+from ._training.callbacks import SklearnCallbackBridge, make_callbacks
 from ._training.checkpointing import StateFile
 from ._training.training_net import BertNet
 from ._training.validation import make_validation
+from ._typing import Targets, fit_context
 
 _MAX_SEED = np.iinfo(np.int32).max
-_OF_VALIDATION = ("validation_scores_", "validation_loss_curve_", "best_iter_")
 
 
 class _Plan(NamedTuple):
@@ -57,7 +62,9 @@ class _Plan(NamedTuple):
     state_file: StateFile | None
 
 
-class BaseBertEstimator(CallbackSupportMixin, TextInputMixin, ExplainMixin, StorableMixin, BaseEstimator):
+class BaseBertEstimator(
+    CallbackSupportMixin, FittedAttributes, TextInputMixin, ExplainMixin, StorableMixin, BaseEstimator
+):
     """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
 
     A subclass defines how y becomes a target (`_check_y`, `_target_params`) and what its predict
@@ -65,27 +72,19 @@ class BaseBertEstimator(CallbackSupportMixin, TextInputMixin, ExplainMixin, Stor
     """
 
     _parameter_constraints = CONSTRAINTS
-    net_class = BertNet  # a subclass of an estimator may name a subclass of it
+    net_class: type[BertNet] = BertNet  # a subclass of an estimator may name a subclass of it
 
-    @property
-    def module_(self):
-        """The fitted `BertModule`."""
-        check_is_fitted(self)
-        return self.net_.module_
-
-    @property
-    def summary_(self):
-        """What the fit inferred and did, in one line."""
-        check_is_fitted(self)
-        net, report = self.net_, self.truncation_
-        kept = f", epoch {self.best_iter_} kept" if hasattr(self, "best_iter_") else ""
-        return (
-            f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}, {self.n_iter_} "
-            f"epoch{'s' * (self.n_iter_ != 1)}{kept}, {report.n_truncated} of {report.n_rows} rows cut"
-        )
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None) -> Self:
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Targets,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: Targets | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fine-tune the model on texts and their targets.
 
         Parameters
@@ -226,7 +225,7 @@ class BaseBertEstimator(CallbackSupportMixin, TextInputMixin, ExplainMixin, Stor
         dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target))
         validation = None if held_out is None else make_validation(held_out, target, text_encoder)
         report = text_encoder.report(dataset)
-        learned = partial(_learned, target=target, text_encoder=text_encoder, truncation_=report)
+        learned = partial(learned_attributes, target=target, text_encoder=text_encoder, truncation_=report)
         net.callbacks = make_callbacks(
             net.training_config,
             progress=self.verbose,
@@ -236,12 +235,6 @@ class BaseBertEstimator(CallbackSupportMixin, TextInputMixin, ExplainMixin, Stor
         )
         net.fit(dataset, validation=validation)
         return learned(net)
-
-    def _adopt(self, net, attributes):
-        """Set what was learned; nothing of an earlier fit is left. The only place that does so, loading included."""
-        for name in _OF_VALIDATION:
-            vars(self).pop(name, None)
-        vars(self).update(attributes, net_=net)
 
     # -- what a fit checks first --------------------------------------------------------------------------
 
@@ -276,7 +269,7 @@ class BaseBertEstimator(CallbackSupportMixin, TextInputMixin, ExplainMixin, Stor
 
     # -- prediction -----------------------------------------------------------------------------------------
 
-    def to_dataset(self, X):
+    def to_dataset(self, X: ArrayLike) -> Dataset[Any]:
         """Encode texts as `fit` did: the dataset that ``net_`` takes.
 
         Parameters
@@ -296,23 +289,3 @@ class BaseBertEstimator(CallbackSupportMixin, TextInputMixin, ExplainMixin, Stor
         """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
         dataset = self.to_dataset(X)
         return self.net_.predict_logits(dataset, self.verbose).astype(np.float64)
-
-
-def _learned(net, target, text_encoder, truncation_):
-    """What an estimator with such a net has learned, by attribute."""
-    history = net.history
-    learned = {
-        "_target": target,
-        "_text_encoder": text_encoder,
-        "tokenizer_": text_encoder.tokenizer,
-        "problem_type_": target.problem_type,
-        "learning_rate_": net.lr,
-        "truncation_": truncation_,
-        "n_iter_": len(history),
-        "loss_curve_": [float(row["train_loss"]) for row in history if "train_loss" in row],
-    }
-    if best_epoch(history):
-        learned["validation_scores_"] = [row["valid_score"] for row in history]
-        learned["validation_loss_curve_"] = [row["valid_loss"] for row in history]
-        learned["best_iter_"] = best_epoch(history)
-    return learned

@@ -1,16 +1,23 @@
 """The classifier: one label per row or several, from what y looks like."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Real
-from typing import Self
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseBertEstimator
 from ._data.target_validation import check_classification_y
 from ._data.targets import MultiLabelTarget
+from ._typing import Targets, fit_context
 
 
 class BertClassifier(ClassifierMixin, BaseBertEstimator):
@@ -239,44 +246,46 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         "threshold": [Interval(Real, 0, 1, closed="both"), "array-like"],
     }
 
+    label_names_: np.ndarray
+
     def __init__(
         self,
-        model="google-bert/bert-base-uncased",
+        model: str | PathLike[str] = "google-bert/bert-base-uncased",
         *,
-        revision=None,
-        max_length=None,
-        long_text="head_tail",
-        stride=None,
-        pooling="auto",
-        pair_encoding="auto",
-        hidden_layer_sizes=(),
-        head_init="linear_probe",
-        dropout=None,
-        attention_dropout=None,
-        freeze=None,
-        max_epochs=3,
-        batch_size=32,
-        micro_batch_size=None,
-        gradient_checkpointing=False,
-        learning_rate="auto",
-        head_learning_rate=None,
-        layer_decay=1.0,
-        weight_decay=0.01,
-        warmup_fraction=0.1,
-        max_grad_norm=1.0,
-        callbacks=None,
-        class_weight=None,
-        label_smoothing=0.0,
-        threshold=0.5,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=2,
-        warm_start=False,
-        checkpoint_dir=None,
-        device="auto",
-        precision="auto",
-        random_state=None,
-        verbose=0,
+        revision: str | None = None,
+        max_length: int | None = None,
+        long_text: Literal["head_tail", "truncate", "window"] = "head_tail",
+        stride: int | None = None,
+        pooling: Literal["auto", "pooler", "cls", "mean"] = "auto",
+        pair_encoding: Literal["auto", "bi_encoder", "cross_encoder"] = "auto",
+        hidden_layer_sizes: Sequence[int] | np.ndarray = (),
+        head_init: Literal["linear_probe", "random"] = "linear_probe",
+        dropout: float | None = None,
+        attention_dropout: float | None = None,
+        freeze: Literal["embeddings", "encoder"] | int | None = None,
+        max_epochs: int = 3,
+        batch_size: int = 32,
+        micro_batch_size: int | None = None,
+        gradient_checkpointing: bool = False,
+        learning_rate: float | Literal["auto"] = "auto",
+        head_learning_rate: float | None = None,
+        layer_decay: float = 1.0,
+        weight_decay: float = 0.01,
+        warmup_fraction: float = 0.1,
+        max_grad_norm: float | None = 1.0,
+        callbacks: Sequence[Any] | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        label_smoothing: float = 0.0,
+        threshold: float | ArrayLike = 0.5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 2,
+        warm_start: bool = False,
+        checkpoint_dir: str | PathLike[str] | None = None,
+        device: str | torch.device = "auto",
+        precision: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
     ):
         self.model = model
         self.revision = revision
@@ -314,12 +323,16 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    if TYPE_CHECKING:  # scikit-learn's own, which has no annotations
+
+        def score(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> float: ...
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the most probable class, or all labels above the threshold.
 
         Parameters
@@ -336,7 +349,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         logits = self._logits(X)
         return self._target.predict(logits, self.threshold)
 
-    def predict_proba(self, X) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Predict the probabilities of the classes or labels.
 
         Parameters
@@ -353,7 +366,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         logits = self._logits(X)
         return self._target.predict_proba(logits)
 
-    def decision_function(self, X) -> np.ndarray:
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Scores before softmax or sigmoid.
 
         Parameters
@@ -370,13 +383,19 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         return self._target.decision_function(logits)
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """The sorted classes; in multi-label mode the positions of the labels."""
         check_is_fitted(self)
         return self._target.classes
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: Targets,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train one more epoch, on these rows only: for data that arrives in parts.
 
         The first call starts from the checkpoint. Each call has its own warm-up and decay of the learning

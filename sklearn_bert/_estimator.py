@@ -2,13 +2,19 @@
 
 from contextlib import contextmanager
 
+import numpy as np
 from sklearn.utils.validation import validate_data
+from transformers import PreTrainedTokenizerBase
 
 from ._data.text import check_texts
 
 
 class TextInputMixin:
     """Estimators that take texts, or pairs of texts, and are fitted once they have a ``net_``."""
+
+    tokenizer_: PreTrainedTokenizerBase
+    n_features_in_: int
+    feature_names_in_: np.ndarray
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -3,19 +3,25 @@
 It works with any multi-label classifier whose `predict_proba` returns one array.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.metrics import f1_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
-from sklearn.utils.metaestimators import _safe_split, available_if
+from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
+
+from ._typing import Targets, available_if, fit_context
 
 
 class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -85,12 +91,28 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, metric=None, n_thresholds=100, cv=5, n_jobs=None):
+    estimator_: Any
+    best_thresholds_: np.ndarray
+    best_scores_: np.ndarray
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        metric: Callable[..., float] | None = None,
+        n_thresholds: int = 100,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+    ):
         self.estimator = estimator
         self.metric = metric
         self.n_thresholds = n_thresholds
         self.cv = cv
         self.n_jobs = n_jobs
+
+    if TYPE_CHECKING:  # scikit-learn's own, which has no annotations
+
+        def score(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> float: ...
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -99,8 +121,8 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         tags.classifier_tags.multi_class = False
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None) -> Self:
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> Self:
         """Tune the thresholds out of fold, and fit the estimator on all rows.
 
         Parameters
@@ -186,7 +208,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         best = min(np.flatnonzero(scores == np.nanmax(scores)), key=lambda i: abs(candidates[i] - 0.5))
         return candidates[best], scores[best]
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the labels whose probability is above their threshold.
 
         Parameters
@@ -202,7 +224,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         probabilities = self.predict_proba(X)
         return (probabilities > self.best_thresholds_).astype(np.int64)
 
-    def predict_proba(self, X) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Predict probabilities with the fitted estimator.
 
         Parameters
@@ -219,7 +241,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         return self.estimator_.predict_proba(X)
 
     @available_if(lambda self: hasattr(self.estimator, "decision_function"))
-    def decision_function(self, X) -> np.ndarray:
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Scores of the fitted estimator, if it has a `decision_function`.
 
         Parameters
@@ -235,19 +257,19 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         return self.estimator_.decision_function(X)
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """`classes_` of the fitted estimator."""
         check_is_fitted(self)
         return self.estimator_.classes_
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         """`n_features_in_` of the fitted estimator."""
         check_is_fitted(self)
         return self.estimator_.n_features_in_
 
     @property
-    def feature_names_in_(self):
+    def feature_names_in_(self) -> np.ndarray:
         """`feature_names_in_` of the fitted estimator."""
         check_is_fitted(self)
         return self.estimator_.feature_names_in_

@@ -1,13 +1,16 @@
 """The vectorizer: texts to the vectors of an encoder, as a scikit-learn transformer."""
 
+from __future__ import annotations
+
 from copy import deepcopy
 from numbers import Integral
 from os import PathLike
-from typing import Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +23,7 @@ from ._model.pooled_encoder import POOLINGS, PooledEncoder
 from ._runtime.device import resolve_device, resolve_precision, seeded
 from ._storage.persistence import PicklableMixin
 from ._training.inference_net import InferenceNet
+from ._typing import fit_context
 
 
 class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -94,17 +98,19 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         "precision": [StrOptions({"auto", "float32", "bfloat16", "float16", "float64"})],
     }
 
+    net_: InferenceNet
+
     def __init__(
         self,
-        model="google-bert/bert-base-uncased",
+        model: Any = "google-bert/bert-base-uncased",
         *,
-        revision=None,
-        max_length=None,
-        long_text="head_tail",
-        pooling="auto",
-        batch_size=32,
-        device="auto",
-        precision="auto",
+        revision: str | None = None,
+        max_length: int | None = None,
+        long_text: Literal["head_tail", "truncate"] = "head_tail",
+        pooling: Literal["auto", "pooler", "cls", "mean"] = "auto",
+        batch_size: int = 32,
+        device: str | torch.device = "auto",
+        precision: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto",
     ):
         self.model = model
         self.revision = revision
@@ -120,8 +126,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None) -> Self:
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Load the encoder, and check the texts. Nothing is learned from them.
 
         Parameters
@@ -156,7 +162,11 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
             self.tokenizer_, self.net_ = tokenizer, net
         return self
 
-    def transform(self, X) -> np.ndarray:
+    if TYPE_CHECKING:  # scikit-learn's own, which has no annotations
+
+        def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> np.ndarray: ...
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Encode texts as vectors.
 
         Parameters

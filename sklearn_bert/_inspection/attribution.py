@@ -6,13 +6,16 @@ all words sum to the difference of the two scores. They are computed in the prec
 float64), without autocast.
 """
 
+from __future__ import annotations
+
 from collections.abc import Hashable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from .._encoding.batching import pad_collate
@@ -51,10 +54,10 @@ class TokenAttribution:
         integration. A larger `n_steps` reduces it.
     """
 
-    texts: tuple
+    texts: tuple[str, ...]
     output_kind: str
     target: object
-    words: tuple
+    words: tuple[str, ...]
     attributions: np.ndarray
     places: np.ndarray
     score: float
@@ -65,7 +68,7 @@ class TokenAttribution:
 class ExplainMixin:
     """Adds `explain` to an estimator with a fitted `module_`, a target and a text encoder."""
 
-    def explain(self, X, target=None, *, n_steps=64) -> list:
+    def explain(self, X: ArrayLike, target: Any = None, *, n_steps: int = 64) -> list[TokenAttribution]:
         """Explain predictions by the attribution of each word; needs the extra ``explain``.
 
         Attributions are integrated gradients [1]_ of the score of a class, label or output. They sum to

@@ -3,11 +3,21 @@
 It works on `TokenAttribution` objects; of an estimator it needs only `explain`.
 """
 
+from __future__ import annotations
+
 from html import escape
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._runtime.optional_dependencies import import_extra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .attribution import ExplainMixin, TokenAttribution
 
 # RGB. Nearly all people can distinguish blue and orange; a dashed line marks negative words without colours too.
 _FOR, _AGAINST = (30, 120, 255), (255, 120, 0)
@@ -51,7 +61,10 @@ class TokenAttributionDisplay:
     >>> display.plot()  # doctest: +SKIP
     """
 
-    def __init__(self, attributions):
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(self, attributions: list[TokenAttribution] | TokenAttribution):
         self.attributions = attributions if isinstance(attributions, list) else [attributions]
         if not all(hasattr(attribution, "words") for attribution in self.attributions):
             raise TypeError(
@@ -60,7 +73,7 @@ class TokenAttributionDisplay:
             )
 
     @classmethod
-    def from_estimator(cls, estimator, X, target=None, *, n_steps=64):
+    def from_estimator(cls, estimator: ExplainMixin, X: ArrayLike, target: Any = None, *, n_steps: int = 64) -> Self:
         """Explain predictions of an estimator and make a display of them.
 
         Parameters
@@ -81,7 +94,7 @@ class TokenAttributionDisplay:
         """
         return cls(estimator.explain(X, target, n_steps=n_steps))
 
-    def plot(self, ax=None, *, row=0, max_words=20):
+    def plot(self, ax: Axes | None = None, *, row: int = 0, max_words: int = 20) -> Self:
         """Draw the words of a row as bars, from top to bottom in the order of the text.
 
         Needs the extra ``plot``.

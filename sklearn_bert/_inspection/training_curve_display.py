@@ -3,13 +3,22 @@
 It uses only public attributes of a fitted estimator, and the function of the learning rate schedule.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from .._runtime.optional_dependencies import import_extra
 from .._training.optim import linear_warmup_decay
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 _POINTS_PER_EPOCH = 100  # of the drawn learning rate; the number of training steps does not matter
 
@@ -59,8 +68,19 @@ class TrainingCurveDisplay:
     'epoch'
     """
 
+    ax_: Axes
+    score_ax_: Axes | None
+    figure_: Figure
+    lines_: list[Line2D]
+
     def __init__(
-        self, loss_curve, *, validation_loss_curve=None, validation_scores=None, best_iter=None, learning_rates=None
+        self,
+        loss_curve: Sequence[float],
+        *,
+        validation_loss_curve: Sequence[float] | None = None,
+        validation_scores: Sequence[float] | None = None,
+        best_iter: int | None = None,
+        learning_rates: ArrayLike | None = None,
     ):
         self.loss_curve = loss_curve
         self.validation_loss_curve = validation_loss_curve
@@ -69,7 +89,7 @@ class TrainingCurveDisplay:
         self.learning_rates = learning_rates
 
     @classmethod
-    def from_estimator(cls, estimator, ax=None, *, learning_rate=False):
+    def from_estimator(cls, estimator: Any, ax: Axes | None = None, *, learning_rate: bool = False) -> Self:
         """Draw the training of a fitted estimator; needs the extra ``plot``.
 
         Parameters
@@ -106,7 +126,7 @@ class TrainingCurveDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves; needs the extra ``plot``.
 
         Parameters

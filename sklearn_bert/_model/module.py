@@ -4,12 +4,17 @@ Torch and transformers only. For a BERT config the module equals
 ``transformers.BertForSequenceClassification`` in logits, losses, outputs and state dict.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import PreTrainedConfig
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from .dropout import head_dropout
@@ -17,7 +22,7 @@ from .pooled_encoder import PooledEncoder
 
 
 def regression_loss(logits, labels, reduction="mean"):
-    """Squared error; a row's loss is the mean over its outputs."""
+    """Squared error of logits and labels, (B, n_outputs); a row's loss is the mean over its outputs."""
     if logits.shape[1] == 1:
         labels = labels.reshape(-1, 1)  # (B,) against (B, 1) would broadcast to (B, B)
     if labels.shape != logits.shape:
@@ -29,16 +34,19 @@ def regression_loss(logits, labels, reduction="mean"):
 
 
 def single_label_loss(logits, labels, reduction="mean", label_smoothing=0.0):
-    """Cross entropy; smoothed labels keep `label_smoothing` of their probability for all classes alike."""
-    if not labels.is_floating_point():  # fractional labels are for torch to refuse
+    """Cross entropy of logits, (B, num_labels), and labels, (B,).
+
+    Smoothed labels distribute `label_smoothing` of their probability evenly over all classes.
+    """
+    if not labels.is_floating_point():  # torch raises on fractional labels
         labels = labels.long()
     return F.cross_entropy(logits, labels.view(-1), reduction=reduction, label_smoothing=label_smoothing)
 
 
 def multi_label_loss(logits, labels, reduction="mean", label_smoothing=0.0, pos_weight=None):
-    """Binary cross entropy from logits; a row's loss is the mean over its labels.
+    """Binary cross entropy of logits and labels, (B, num_labels); a row's loss is the mean over its labels.
 
-    Smoothed labels are `label_smoothing` / 2 away from 0 and 1. `pos_weight`, (num_labels,), multiplies the
+    Smoothed labels differ from 0 and 1 by `label_smoothing` / 2. `pos_weight`, (num_labels,), multiplies the
     loss of a label where it is 1.
     """
     labels = labels.to(logits.dtype)
@@ -65,13 +73,13 @@ class BertModule(PooledEncoder):
     config : transformers.PreTrainedConfig
         The encoder's config; its `num_labels` and `problem_type` describe the head. It is copied.
     encoder : torch.nn.Module, optional
-        A pretrained encoder made from such a config. None: a new one with random weights. It is used
-        as it is, not copied; a pooler that `pooling` leaves aside is frozen.
+        A pretrained encoder made from such a config. None: a new one with random weights. It is not copied.
+        A pooler that `pooling` does not use is frozen, and on a CPU the attention of this package computes.
     pooling : {"pooler", "cls", "mean"}, default="pooler"
-        What stands for the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
+        What represents the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
         hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
     bi_encoder : bool, default=False
-        Whether rows 2i and 2i + 1 of the inputs are the texts of pair i, encoded one by one. The head
+        Whether rows 2i and 2i + 1 of the inputs are the texts of pair i, encoded separately. The head
         takes ``(u, v, |u - v|, u * v)`` of their pooled outputs u and v, each scaled to a root mean
         square of one, so that it sees their cosine [1]_.
     hidden_layer_sizes : sequence of int, default=()
@@ -93,8 +101,17 @@ class BertModule(PooledEncoder):
        EMNLP 2019.
     """
 
+    classifier: nn.Linear
+
     def __init__(
-        self, config, *, encoder=None, pooling="pooler", bi_encoder=False, hidden_layer_sizes=(), dropout=None
+        self,
+        config: PreTrainedConfig,
+        *,
+        encoder: nn.Module | None = None,
+        pooling: Literal["pooler", "cls", "mean"] = "pooler",
+        bi_encoder: bool = False,
+        hidden_layer_sizes: Sequence[int] = (),
+        dropout: float | None = None,
     ):
         super().__init__(config, encoder=encoder, pooling=pooling, bi_encoder=bi_encoder)
         sizes = [config.hidden_size * (4 if bi_encoder else 1), *hidden_layer_sizes]
@@ -104,17 +121,17 @@ class BertModule(PooledEncoder):
 
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        head_mask=None,
-        inputs_embeds=None,
-        labels=None,
-        output_attentions=None,
-        output_hidden_states=None,
-        return_dict=None,
-    ):
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        head_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> SequenceClassifierOutput | tuple[torch.Tensor, ...]:
         """Logits and, with labels, the loss.
 
         Parameters
@@ -133,7 +150,7 @@ class BertModule(PooledEncoder):
         labels : torch.Tensor of shape (B,) or (B, num_labels), optional
             With `bi_encoder` one per pair, so of half as many rows.
         output_attentions, output_hidden_states, return_dict : bool, optional
-            None: the config's. Attentions take transformers' eager implementation, which is slower.
+            None: the config's. Attentions need transformers' eager implementation, which is slower.
 
         Returns
         -------
@@ -150,8 +167,8 @@ class BertModule(PooledEncoder):
         Notes
         -----
         An argument that the encoder does not have (DistilBERT: `token_type_ids`) is left out.
-        `head_mask` and `output_attentions` change the module for the time of a call: neither goes
-        with gradient checkpointing or with other calls at the same time.
+        `head_mask` and `output_attentions` change the module during a call: neither works with gradient
+        checkpointing, or with other calls at the same time.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError(
@@ -178,20 +195,20 @@ class BertModule(PooledEncoder):
         as_dict = self.config.return_dict if return_dict is None else return_dict
         return output if as_dict else output.to_tuple()
 
-    def rebuilt(self, config, **params):
+    def rebuilt(self, config: PreTrainedConfig, **params: Any) -> BertModule:
         """A module with these weights, and the dropout and dtype of another config; nothing is frozen."""
         twin = BertModule(config, **params)
         twin.load_state_dict(self.state_dict())
         return twin
 
-    def head(self, features):
-        """What `features` gives to logits, (B, num_labels)."""
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        """The logits, (B, num_labels), of what `features` returns."""
         for layer in self.hidden:
             features = F.gelu(layer(self.dropout(features)))
         return self.classifier(self.dropout(features))
 
     def _problem_type(self, labels):
-        """The config's or, without touching the config, what number and dtype of the labels imply."""
+        """The config's problem type, or the one that number and dtype of the labels imply; the config stays."""
         if self.config.problem_type is not None:
             if self.config.problem_type not in LOSSES:
                 raise ValueError(
@@ -206,7 +223,7 @@ class BertModule(PooledEncoder):
 
     @contextmanager
     def _masked_heads(self, head_mask):
-        """Scale each head's part of what the attention layers mix; transformers 5 has no such argument."""
+        """A context that scales the output of each attention head; transformers 5 has no such argument."""
         if head_mask is None:
             yield
             return
@@ -224,7 +241,7 @@ class BertModule(PooledEncoder):
 
         def scale(factors):
             def hook(_, args):
-                context = args[0]  # (B, T, H), the heads side by side
+                context = args[0]  # (B, T, H), one head after the other
                 heads = context.unflatten(-1, (len(factors), -1)) * factors.to(context).unsqueeze(-1)
                 return (heads.flatten(-2), *args[1:])
 
@@ -243,14 +260,14 @@ class BertModule(PooledEncoder):
 
     @contextmanager
     def _eager_attention(self, output_attentions):
-        """Attention weights exist in the eager implementation only: switch to it for one call."""
+        """A context with eager attention, if attention weights are wanted: only this implementation returns them."""
         wanted = self.bert.config.output_attentions if output_attentions is None else output_attentions
-        usual = self.bert.config._attn_implementation
-        if not wanted or usual == "eager":
+        before = self.bert.config._attn_implementation
+        if not wanted or before == "eager":
             yield
             return
         self.bert.set_attn_implementation("eager")
         try:
             yield
         finally:
-            self.bert.set_attn_implementation(usual)
+            self.bert.set_attn_implementation(before)

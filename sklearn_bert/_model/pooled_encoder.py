@@ -3,13 +3,17 @@
 Torch and transformers only.
 """
 
+from __future__ import annotations
+
 import inspect
 from copy import deepcopy
+from os import PathLike
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from .checkpoint import load_encoder
 from .cpu_kernels import use_cpu_attention
@@ -26,8 +30,8 @@ class PooledEncoder(nn.Module):
     config : transformers.PreTrainedConfig
         The encoder's config. It is copied.
     encoder : torch.nn.Module, optional
-        A pretrained encoder made from such a config. None: a new one with random weights. It is used
-        as it is, not copied; a pooler that `pooling` does not use is frozen.
+        A pretrained encoder made from such a config. None: a new one with random weights. It is not copied.
+        A pooler that `pooling` does not use is frozen, and on a CPU the attention of this package computes.
     pooling : {"pooler", "cls", "mean"}, default="pooler"
         What represents the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
         hidden state at ``[CLS]``; or the mean of the last hidden states over the tokens.
@@ -47,12 +51,22 @@ class PooledEncoder(nn.Module):
        EMNLP 2019.
     """
 
-    def __init__(self, config, *, encoder=None, pooling="pooler", bi_encoder=False):
+    bert: PreTrainedModel
+
+    def __init__(
+        self,
+        config: PreTrainedConfig,
+        *,
+        encoder: nn.Module | None = None,
+        pooling: Literal["pooler", "cls", "mean"] = "pooler",
+        bi_encoder: bool = False,
+    ):
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"Got pooling={pooling!r}, expected one of {POOLINGS}. Choose one of these.")
         self.config = deepcopy(config)
-        self.bert = use_cpu_attention(AutoModel.from_config(self.config) if encoder is None else encoder)
+        self.bert = AutoModel.from_config(self.config) if encoder is None else encoder
+        use_cpu_attention(self.bert, copy_config=encoder is not None)
         self.pooling = pooling
         self.bi_encoder = bi_encoder
         self.pooler = None
@@ -65,7 +79,7 @@ class PooledEncoder(nn.Module):
             self._encoder_arguments.discard("token_type_ids")
 
     @classmethod
-    def from_folder(cls, folder, config, **params):
+    def from_folder(cls, folder: str | PathLike[str], config: PreTrainedConfig, **params: Any) -> Self:
         """Such a module around the pretrained encoder of a checkpoint's folder, in the config's dtype."""
         return cls(config, encoder=load_encoder(folder, config, config.dtype), **params)
 
@@ -73,7 +87,12 @@ class PooledEncoder(nn.Module):
         """Features, see `features`."""
         return self.features(input_ids, attention_mask, token_type_ids)
 
-    def features(self, input_ids, attention_mask=None, token_type_ids=None):
+    def features(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """What a head takes: (B, H), or (B / 2, 4 H) of pairs with a bi-encoder."""
         outputs = self._encode(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         return self._pool(outputs, attention_mask)

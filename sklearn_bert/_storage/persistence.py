@@ -4,9 +4,12 @@ Both hold the weights once, and what is needed to build a net with them. The est
 stored as they are, so a new parameter or fitted attribute needs no line here.
 """
 
+from __future__ import annotations
+
 import warnings
+from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -59,7 +62,7 @@ class PicklableMixin:
 class StorableMixin(PicklableMixin):
     """Saving to folders and files, and loading, in addition."""
 
-    def save_pretrained(self, folder) -> None:
+    def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the fitted estimator to a folder that holds no code: JSON, safetensors and the tokenizer's files.
 
         Stored are its parameters and what `fit` learned, but not metadata requests and callbacks.
@@ -118,7 +121,7 @@ class StorableMixin(PicklableMixin):
             card=estimator_card(self, self._kind(), names, parameters),
         )
 
-    def export_onnx(self, path) -> None:
+    def export_onnx(self, path: str | PathLike[str]) -> None:
         """Write the model as an ONNX file, and its tokenizer beside it as ``tokenizer.json``.
 
         The file takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` of shape (n_texts, length)
@@ -160,7 +163,13 @@ class StorableMixin(PicklableMixin):
             )
 
     @classmethod
-    def from_pretrained(cls, folder, *, device=None, precision=None) -> Self:
+    def from_pretrained(
+        cls,
+        folder: str | PathLike[str],
+        *,
+        device: str | torch.device | None = None,
+        precision: Literal["auto", "float32", "bfloat16", "float16", "float64"] | None = None,
+    ) -> Self:
         """Load a fitted estimator from a folder.
 
         Parameters

@@ -1,0 +1,69 @@
+"""What a fit of the classifier and the regressor learns: the attributes with their types, and how they are set."""
+
+from __future__ import annotations
+
+from sklearn.utils.validation import check_is_fitted
+
+from ._encoding.truncation import TruncationReport
+from ._model.module import BertModule
+from ._training.callbacks import best_epoch
+from ._training.training_net import BertNet
+
+_OF_VALIDATION = ("validation_scores_", "validation_loss_curve_", "best_iter_")
+
+
+class FittedAttributes:
+    """The fitted attributes that `BertClassifier` and `BertRegressor` share; their docstrings describe them."""
+
+    net_: BertNet
+    problem_type_: str
+    learning_rate_: float
+    truncation_: TruncationReport
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_scores_: list[float]
+    validation_loss_curve_: list[float]
+    best_iter_: int
+
+    @property
+    def module_(self) -> BertModule:
+        """The fitted `BertModule`."""
+        check_is_fitted(self)
+        return self.net_.module_
+
+    @property
+    def summary_(self) -> str:
+        """What the fit inferred and did, in one line."""
+        check_is_fitted(self)
+        net, report = self.net_, self.truncation_
+        kept = f", epoch {self.best_iter_} kept" if hasattr(self, "best_iter_") else ""
+        return (
+            f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}, {self.n_iter_} "
+            f"epoch{'s' * (self.n_iter_ != 1)}{kept}, {report.n_truncated} of {report.n_rows} rows cut"
+        )
+
+    def _adopt(self, net, attributes):
+        """Set what was learned; nothing of an earlier fit is left. The only place that does so, loading included."""
+        for name in _OF_VALIDATION:
+            vars(self).pop(name, None)
+        vars(self).update(attributes, net_=net)
+
+
+def learned_attributes(net, target, text_encoder, truncation_):
+    """What an estimator with such a net has learned, by attribute."""
+    history = net.history
+    learned = {
+        "_target": target,
+        "_text_encoder": text_encoder,
+        "tokenizer_": text_encoder.tokenizer,
+        "problem_type_": target.problem_type,
+        "learning_rate_": net.lr,
+        "truncation_": truncation_,
+        "n_iter_": len(history),
+        "loss_curve_": [float(row["train_loss"]) for row in history if "train_loss" in row],
+    }
+    if best_epoch(history):
+        learned["validation_scores_"] = [row["valid_score"] for row in history]
+        learned["validation_loss_curve_"] = [row["valid_loss"] for row in history]
+        learned["best_iter_"] = best_epoch(history)
+    return learned
