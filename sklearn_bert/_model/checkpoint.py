@@ -1,9 +1,8 @@
-"""A hub id or a folder becomes a local folder, and the folder a config, a tokenizer and an encoder.
+"""A model id or a folder becomes a local folder, and the folder a config, a tokenizer and an encoder.
 
-The only room that loads files. Everything comes from one local folder that is known to be complete,
-so that loading either works as a whole or ends in an error of three facts: what was asked, what is
-missing, what to do. Remote code is never run, and ``.bin`` weights are read by torch's weights-only
-unpickler.
+Only this module asks the hub. All files come from one local folder, which is checked for completeness first.
+Loading therefore succeeds as a whole or raises an error that names what was requested, what is missing and
+what to do. Remote code is never run, and ``.bin`` weights are read by torch's weights-only unpickler.
 """
 
 import inspect
@@ -42,23 +41,24 @@ _SAVE_AGAIN = "Save the checkpoint again with model.save_pretrained(folder) and 
 
 
 def resolve_checkpoint(model, revision=None):
-    """Local folder of a checkpoint; a hub id is downloaded unless the cache holds all of it.
+    """Local folder of a checkpoint; a model id is downloaded unless the cache is complete.
 
     Parameters
     ----------
     model : str or path
-        A folder, or a hub id such as ``"google-bert/bert-base-uncased"``.
+        A folder, or a model id of the hub such as ``"google-bert/bert-base-uncased"``.
     revision : str or None
-        Branch, tag or commit of a hub id.
+        Branch, tag or commit of a model id.
 
     Returns
     -------
     folder : Path
+        A folder with config, weights and tokenizer.
 
     Raises
     ------
     OSError
-        If the hub cannot give what is missing, or the folder lacks a file.
+        If the folder lacks a file, or files are missing in the cache and cannot be downloaded.
     """
     folder = Path(model)
     if os.path.isdir(model):
@@ -67,7 +67,7 @@ def resolve_checkpoint(model, revision=None):
     if isinstance(model, os.PathLike) or folder.is_absolute() or not model or model[0] in ".~":
         raise OSError(
             f"{str(model)!r} is not a folder. Expected a folder with a checkpoint's config, weights and "
-            "tokenizer, or a hub id. Check the path."
+            "tokenizer, or a model id of the hub. Check the path."
         )
     cached = _snapshot(model, revision, local_files_only=True)
     if cached is None or _missing_parts(cached):
@@ -77,14 +77,14 @@ def resolve_checkpoint(model, revision=None):
 
 
 def load_config(folder):
-    """The config of an encoder.
+    """The config of the encoder in a folder that `resolve_checkpoint` returned; it names no attention.
 
     Raises
     ------
     OSError
         If the config cannot be read.
     ValueError
-        If the checkpoint is no bidirectional encoder.
+        If the checkpoint is not a bidirectional encoder.
     """
     try:
         with quiet():
@@ -92,30 +92,30 @@ def load_config(folder):
             config = AutoConfig.for_model(**own) if own else AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except OSError as error:
         raise OSError(f"The config.json of {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
-    except Exception as error:  # of the many kinds that unknown and nonsensical configs raise
+    except Exception as error:  # unknown architectures and invalid values raise many kinds
         raise ValueError(
             f"The config.json of {str(folder)!r} is none that transformers {transformers.__version__} can build without"
             f" remote code, which is never run: {why(error)}. Choose a checkpoint of a built-in encoder such as "
             "BERT."
         ) from error
-    # Encoders are the architectures with a masked language model form; BERT has a causal form as well.
-    has_masked_form = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
-    if config.is_encoder_decoder or getattr(config, "is_decoder", False) or not has_masked_form:
+    # Encoders are the architectures with a masked language model; BERT has a causal one as well.
+    has_masked_lm = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
+    if config.is_encoder_decoder or getattr(config, "is_decoder", False) or not has_masked_lm:
         raise ValueError(
             f"{str(folder)!r} holds a model of type {config.model_type!r} that is no bidirectional text encoder "
             "(an encoder-decoder or causal model, for example). Choose an encoder such as "
             "'google-bert/bert-base-uncased'."
         )
-    config._attn_implementation = None  # the file may name one, and that may be code on the hub
+    config._attn_implementation = None  # the file may name one, which may be code on the hub
     return config
 
 
 def count_positions(config):
-    """Number of tokens that an encoder of this config can tell the places of; None if there is no limit."""
+    """Largest number of tokens for which an encoder of this config has positions; None if there is no limit."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None or config.model_type == "bert":
         return positions
-    # RoBERTa and its kin number the tokens from behind the padding's index; only their layers tell.
+    # RoBERTa and similar encoders number the tokens from the padding's index + 1; only their layers show it.
     with torch.device("meta"):
         layers = AutoModel.from_config(config).named_modules()
     indices = [getattr(layer, "padding_idx", None) for name, layer in layers if name.endswith("position_embeddings")]
@@ -123,14 +123,14 @@ def count_positions(config):
 
 
 def load_tokenizer(folder, config):
-    """The tokenizer of a checkpoint, which must not know more tokens than the encoder.
+    """The tokenizer in a folder, whose token ids must be in the vocabulary of the encoder's config.
 
     Raises
     ------
     OSError
         If the tokenizer's files cannot be read.
     ValueError
-        If the tokenizer and the encoder do not belong together.
+        If it has token ids that the encoder lacks, or no padding token.
     """
     with quiet():
         try:
@@ -139,7 +139,7 @@ def load_tokenizer(folder, config):
             raise
         except Exception as error:  # tokenizers raises bare Exceptions on damaged files
             raise OSError(f"The tokenizer in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
-    tokenizer.chat_template = None  # an encoder does not chat, and several would be files in folders of their own names
+    tokenizer.chat_template = None  # an encoder needs none, and several would be saved as more files
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:
         raise ValueError(
@@ -154,14 +154,28 @@ def load_tokenizer(folder, config):
 
 
 def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
-    """The pretrained encoder, in `dtype`; parts the checkpoint lacks (a pooler) start at random.
+    """The pretrained encoder in a folder; a pooler that the checkpoint lacks starts with random weights.
+
+    Parameters
+    ----------
+    folder : Path
+        As `resolve_checkpoint` returns it.
+    config : transformers.PreTrainedConfig
+    dtype : torch.dtype, default=torch.float32
+        Of the weights.
+    needs_pooler : bool, default=False
+        Whether a pooler without trained weights is an error.
+
+    Returns
+    -------
+    encoder : transformers.PreTrainedModel
 
     Raises
     ------
     OSError
-        If the weights cannot be read, or are not those of the config.
+        If the weights cannot be read, or do not match the config.
     ValueError
-        If the encoder takes no token ids, cannot ignore padding, or lacks a trained pooler that it needs.
+        If the encoder takes no token ids or no attention mask, or lacks a trained pooler that it needs.
     """
     try:
         with quiet():
@@ -178,7 +192,7 @@ def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
         raise
     except Exception as error:  # safetensors and torch raise many kinds on damaged files
         raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
-    # transformers gives random values to what the file lacks. Only a pooler may begin so.
+    # transformers gives random values to what the file lacks. Only a pooler may start so.
     misfits = [key for key in report["missing_keys"] if "pooler" not in key]
     misfits += [str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]]
     if misfits:
@@ -204,13 +218,13 @@ def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
 
 
 def own_config(folder):
-    """The encoder's config in a stored estimator whose form transformers does not have; None in other folders."""
-    with suppress(ValueError, TypeError, KeyError):  # loading the config will say so if it is damaged
+    """The encoder's config, a dict, in the folder of a stored estimator that transformers cannot load, else None."""
+    with suppress(ValueError, TypeError, KeyError):  # a damaged file raises when the config is loaded
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder_config"]
 
 
 def _snapshot(model, revision, *, local_files_only):
-    """Folder of the hub's files, or None if only the cache was asked and has nothing."""
+    """Folder with the files of a model id; None if only the cache may be used and it has none of them."""
     try:
         with quiet():
             for patterns in _DOWNLOADS:
@@ -228,8 +242,8 @@ def _snapshot(model, revision, *, local_files_only):
             return folder
     except HFValidationError as error:
         raise OSError(
-            f"model={model!r} is neither a folder nor a valid hub id. Expected a folder with a checkpoint, or an id of "
-            "the form 'name' or 'organisation/name'. Check the spelling."
+            f"model={model!r} is neither a folder nor a valid model id. Expected a folder with a checkpoint, or an id "
+            "of the form 'name' or 'organisation/name'. Check the spelling."
         ) from error
     except Exception as error:  # offline, not found, gated, disk full: the hub's client has many kinds
         if local_files_only:
@@ -247,7 +261,7 @@ def _at(revision):
 
 
 def why(error):
-    """The kind of an error and its first line that says something, without its last full stop."""
+    """The type of an error and its first informative line, without the last full stop."""
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and "Client Error" not in line and "Server Error" not in line]
     return f"{type(error).__name__}, {lines[0].split('. ')[0].rstrip('.') if lines else 'no reason given'}"
@@ -269,28 +283,27 @@ def _missing_parts(folder):
 
 
 def _shards(folder):
-    """Names of the files over which the weights are spread, if they are: beside their index, or as good as absent."""
+    """Names of the shards of the weights, from their index; empty if the weights are one file."""
     weights = next((name for name in _WEIGHTS if (folder / name).is_file()), "")
     if not weights.endswith(".index.json"):
         return []
-    with suppress(ValueError, TypeError, KeyError, AttributeError):  # loading the weights will say it is damaged
+    with suppress(ValueError, TypeError, KeyError, AttributeError):  # loading the weights will raise
         return sorted(set(map(str, json.loads((folder / weights).read_text())["weight_map"].values())))
     return []
 
 
 @contextmanager
 def quiet():
-    """No progress bars, load reports or retry notes while loading; the caller's settings come back.
+    """A context without progress bars, load reports and retry messages; afterwards the settings are as before.
 
-    These settings exist once per process: callers hold the lock under which one thread at a time
-    loads and trains.
+    There is one set of these settings per process, so only one thread at a time may load. Callers hold a lock.
     """
     hf = transformers.utils.logging
     loggers = [logging.getLogger("transformers"), logging.getLogger("huggingface_hub")]
     levels = [logger.level for logger in loggers]
     bars, hub_bars = hf.is_progress_bar_enabled(), dict(progress_bar_states)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the hub's client warns when an environment variable decides
+        warnings.simplefilter("ignore")  # the hub's client warns about environment variables
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         hf.disable_progress_bar()

@@ -44,26 +44,24 @@ def dropout(input, p=0.5, training=True, inplace=False):
     return _Dropout.apply(input, p)
 
 
-def use_cpu_attention(encoder):
+def use_cpu_attention(encoder, *, copy_config):
     """Switch an encoder with "sdpa" attention to `CPU_ATTENTION`; other encoders stay as they are.
 
     Parameters
     ----------
     encoder : transformers.PreTrainedModel
-        It is changed, and gets a config of its own: the caller may hold the one that it has.
-
-    Returns
-    -------
-    encoder : transformers.PreTrainedModel
-        The same object.
+        It is changed.
+    copy_config : bool
+        Whether the encoder gets a config of its own, because the caller may hold the one that it has.
     """
-    if encoder.config._attn_implementation == "sdpa" and encoder._can_set_attn_implementation():
+    if encoder.config._attn_implementation != "sdpa" or not encoder._can_set_attn_implementation():
+        return
+    if copy_config:
         shared, own = encoder.config, deepcopy(encoder.config)
         for module in encoder.modules():
             if getattr(module, "config", None) is shared:
                 module.config = own
-        encoder.set_attn_implementation(CPU_ATTENTION)
-    return encoder
+    encoder.set_attn_implementation(CPU_ATTENTION)
 
 
 def attention_forward(module, query, key, value, attention_mask, dropout=0.0, scaling=None, is_causal=None, **kwargs):

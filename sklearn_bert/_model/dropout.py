@@ -1,6 +1,6 @@
-"""Two probabilities of dropout, whatever the families of encoders call them."""
+"""The two dropout probabilities of an encoder's config, under the names of each family of encoders."""
 
-# Before the head, the most particular name first; the other places where hidden states are dropped.
+# `_HEAD`: before the head, the most specific name first. `_NAMES` adds the other places that drop hidden states.
 _HEAD = ("classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout", "hidden_dropout_prob", "dropout")
 _NAMES = {
     "dropout": (*_HEAD, "hidden_dropout", "mlp_dropout", "embedding_dropout"),
@@ -9,19 +9,19 @@ _NAMES = {
 
 
 def set_dropout(config, **probabilities):
-    """Replace probabilities of an encoder's config, those that are not None.
+    """Replace the dropout probabilities of an encoder's config by those that are not None.
 
     Parameters
     ----------
     config : transformers.PreTrainedConfig
         It is changed.
     **probabilities : float or None
-        `dropout`, of features and before the head's layers, and `attention_dropout`.
+        `dropout` of hidden states and before the layers of the head, and `attention_dropout` of attention weights.
 
     Raises
     ------
     ValueError
-        If such an encoder has no such dropout.
+        If the config has no such dropout.
     """
     for parameter, probability in probabilities.items():
         if probability is None:
@@ -36,5 +36,5 @@ def set_dropout(config, **probabilities):
 
 
 def head_dropout(config):
-    """The config's probability before the head; 0 if it has none."""
+    """The config's dropout probability before the head; 0 if it names none."""
     return next((p for p in (getattr(config, name, None) for name in _HEAD) if p is not None), 0.0)

@@ -1,9 +1,10 @@
-"""Training with the part of the embedding table that the texts use.
+"""Training only the embeddings of the tokens that the texts contain.
 
-A vocabulary has tens of thousands of tokens (several languages: hundreds of thousands), some thousand texts use a
-tenth of them, and yet every step would fill, clip and apply a gradient as large as the whole table: a fifth of a
-training step on short texts, and most of the optimizer's memory. The other tokens' gradients are zero, so leaving
-them out changes no update but the weight decay: what no text holds keeps its pretrained vector. A leaf: torch only.
+A vocabulary has tens of thousands of tokens, of several languages hundreds of thousands, and a few thousand texts
+contain a tenth of them. Without this module, each step would fill, clip and apply a gradient of the size of the whole
+table: a fifth of the time of a step on short texts, and most of the optimizer's memory. The gradients of the other
+tokens are zero, so without them every update stays the same except for the weight decay: the embeddings of tokens
+that no text contains keep their pretrained values. This file imports torch only.
 """
 
 from contextlib import contextmanager
@@ -14,70 +15,72 @@ from torch.nn import functional as F
 
 
 class UsedEmbedding(nn.Module):
-    """The rows of an embedding table for some of the tokens, looked up by the tokens' own ids.
+    """The rows of an embedding table for some of the tokens, looked up by the original token ids.
 
     Parameters
     ----------
-    whole : torch.nn.Embedding
+    full : torch.nn.Embedding
+        The table of all tokens.
     used : torch.Tensor of shape (n_used,), int64
-        Distinct token ids; no other may be looked up.
+        Distinct token ids; looking up another one is an error.
     """
 
-    def __init__(self, whole, used):
+    def __init__(self, full, used):
         super().__init__()
-        self.weight = nn.Parameter(whole.weight.detach()[used])
-        places = torch.full((len(whole.weight),), len(used), device=used.device)  # out of range: an error, not a mix-up
-        places[used] = torch.arange(len(used), device=used.device)
-        self.register_buffer("places", places, persistent=False)
-        self.table = (whole, used)  # in a tuple: none of this module's parameters
-        self.padding_idx = None if whole.padding_idx is None else int(places[whole.padding_idx])
+        self.weight = nn.Parameter(full.weight.detach()[used])
+        rows = torch.full((len(full.weight),), len(used), device=used.device)  # out of range: lookup raises
+        rows[used] = torch.arange(len(used), device=used.device)
+        self.register_buffer("rows", rows, persistent=False)
+        self.table = (full, used)  # in a tuple, so that the full table is not a submodule
+        self.padding_idx = None if full.padding_idx is None else int(rows[full.padding_idx])
 
     def forward(self, input_ids):
-        return F.embedding(self.places[input_ids], self.weight, self.padding_idx)
+        """Embeddings of token ids: (B, T) to (B, T, hidden_size)."""
+        return F.embedding(self.rows[input_ids], self.weight, self.padding_idx)
 
-    def whole(self):
-        """The whole table, with the rows as they are now."""
-        whole, used = self.table
+    def write_back(self):
+        """The full table, after the current rows were written into it."""
+        full, used = self.table
         with torch.no_grad():
-            whole.weight[used] = self.weight
-        return whole
+            full.weight[used] = self.weight
+        return full
 
 
 @contextmanager
 def train_used_embeddings(encoder, token_ids):
-    """Within the context the encoder holds the embeddings of these tokens only; after it all, as they are then.
+    """A context in which the encoder holds the embeddings of these tokens only; then the trained rows are written back.
 
-    An encoder whose embeddings are not a plain table of their own, or are not trained, is left as it is.
+    An encoder whose embeddings are not a plain `torch.nn.Embedding`, or are frozen, is left as it is.
 
     Parameters
     ----------
     encoder : transformers.PreTrainedModel
     token_ids : array of int
-        Every token that will be looked up.
+        All tokens that will be looked up.
     """
-    whole = encoder.get_input_embeddings()
-    if type(whole) is not nn.Embedding or not whole.weight.requires_grad or whole.max_norm is not None:
+    full = encoder.get_input_embeddings()
+    if type(full) is not nn.Embedding or not full.weight.requires_grad or full.max_norm is not None:
         yield
         return
-    padding = [] if whole.padding_idx is None else [whole.padding_idx]
-    used = torch.unique(torch.as_tensor([*token_ids, *padding])).to(whole.weight.device)
-    part = UsedEmbedding(whole, used)
-    encoder.set_input_embeddings(part)
+    padding = [] if full.padding_idx is None else [full.padding_idx]
+    used = torch.unique(torch.as_tensor([*token_ids, *padding])).to(full.weight.device)
+    subset = UsedEmbedding(full, used)
+    encoder.set_input_embeddings(subset)
     try:
         yield
     finally:
-        encoder.set_input_embeddings(part.whole())
+        encoder.set_input_embeddings(subset.write_back())
 
 
 @contextmanager
 def full_embeddings(encoder):
-    """Within the context, inside that of `train_used_embeddings`, any token can be looked up: for validation."""
-    part = encoder.get_input_embeddings()
-    if not isinstance(part, UsedEmbedding):
+    """A context, inside that of `train_used_embeddings`, in which any token can be looked up: for validation."""
+    subset = encoder.get_input_embeddings()
+    if not isinstance(subset, UsedEmbedding):
         yield
         return
-    encoder.set_input_embeddings(part.whole())
+    encoder.set_input_embeddings(subset.write_back())
     try:
         yield
     finally:
-        encoder.set_input_embeddings(part)
+        encoder.set_input_embeddings(subset)

@@ -1,8 +1,7 @@
-"""An encoder as a stack: embeddings, then layers, then what is on top; which of it learns, and how fast.
+"""The encoder as embeddings and a list of layers: which of them are trained, and at which learning rate.
 
-The lower a layer, the more general what it knows, and the less it need change
-(Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018).
-A leaf: torch only.
+Lower layers are more general and need less change (Howard and Ruder, "Universal Language Model Fine-tuning for Text
+Classification", ACL 2018). This file imports torch only.
 """
 
 from contextlib import contextmanager, nullcontext
@@ -14,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def split_into_layers(encoder):
-    """The encoder's parts from the bottom up.
+    """Split an encoder into its embeddings and its layers.
 
     Parameters
     ----------
@@ -23,39 +22,39 @@ def split_into_layers(encoder):
     Returns
     -------
     embeddings : list of torch.nn.Module
-        All that comes before the layers.
+        All modules before the layers.
     layers : list of torch.nn.Module
-        One per layer, the lowest first.
+        One per layer, from the lowest to the highest.
 
     Raises
     ------
     ValueError
-        If the encoder keeps no list of its layers (ALBERT shares one among all, XLM has one for each of their parts).
+        If the encoder has no list of its layers: ALBERT shares one layer, XLM has a list for each part of a layer.
     """
     n_layers = encoder.config.num_hidden_layers
     lists = {name: m for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList) and len(m) == n_layers}
     for name, module in lists.items():
         parent = name.rpartition(".")[0]
-        if sum(other.rpartition(".")[0] == parent for other in lists) == 1:  # else a list of parts of layers
+        if sum(other.rpartition(".")[0] == parent for other in lists) == 1:  # else lists of parts of layers
             first = name.split(".")[0]
             children = dict(encoder.named_children())
             before = list(children)[: list(children).index(first)]
             if before:
                 return [children[child] for child in before], list(module)
     raise ValueError(
-        f"An encoder of type {encoder.config.model_type!r} has no layers one by one. Pass freeze=None or 'encoder', "
-        "layer_decay=1.0 and gradient_checkpointing=False."
+        f"An encoder of type {encoder.config.model_type!r} has no list of separate layers. Pass freeze=None or "
+        "'encoder', layer_decay=1.0 and gradient_checkpointing=False."
     )
 
 
 def frozen_parts(encoder, freeze):
-    """The modules of the encoder that `freeze` names.
+    """The modules of the encoder that are not trained.
 
     Parameters
     ----------
     encoder : transformers.PreTrainedModel
     freeze : {None, "embeddings", "encoder"} or int
-        An int is the embeddings and that many of the lowest layers.
+        An int means the embeddings and that many of the lowest layers.
 
     Returns
     -------
@@ -64,7 +63,7 @@ def frozen_parts(encoder, freeze):
     Raises
     ------
     ValueError
-        If the encoder has fewer layers.
+        If `freeze` is larger than the number of layers.
     """
     if freeze is None:
         return []
@@ -81,10 +80,19 @@ def frozen_parts(encoder, freeze):
 
 
 def layerwise_lr_multipliers(encoder, layer_decay):
-    """Factor of the learning rate of each parameter of the encoder, by its id.
+    """Factors of the learning rate, which fall from layer to layer.
 
-    The last layer and what is on top have 1; each layer below has `layer_decay` times the factor of the layer above
-    it, and the embeddings that of one layer more.
+    Parameters
+    ----------
+    encoder : transformers.PreTrainedModel
+    layer_decay : float
+        The factor of a layer divided by that of the layer above it. The highest layer and the pooler have factor 1;
+        the embeddings count as one layer more.
+
+    Returns
+    -------
+    factors : dict
+        The factor of each parameter by its `id`.
     """
     factors = {id(p): 1.0 for p in encoder.parameters()}
     if layer_decay != 1.0 and any(p.requires_grad for p in encoder.parameters()):
@@ -96,10 +104,15 @@ def layerwise_lr_multipliers(encoder, layer_decay):
 
 @contextmanager
 def gradient_checkpointing(encoder, mode):
-    """Within the context each layer keeps its input only, and computes the rest again on the way back.
+    """A context in which each layer keeps only its input, and is computed again in the backward pass.
 
-    That is gradient checkpointing (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016). `mode` makes
-    the context in which layers are computed on their way forward, and so must be on the way back.
+    See Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
+
+    Parameters
+    ----------
+    encoder : transformers.PreTrainedModel
+    mode : callable
+        Returns the context in which layers are computed in the forward pass, and so must be in the backward pass.
     """
     layers = split_into_layers(encoder)[1]
     for layer in layers:
@@ -110,4 +123,4 @@ def gradient_checkpointing(encoder, mode):
         yield
     finally:
         for layer in layers:
-            del layer.forward  # the class's own is there again
+            del layer.forward  # so that the method of the class is found again

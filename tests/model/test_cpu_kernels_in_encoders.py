@@ -13,7 +13,7 @@ from transformers import CONFIG_MAPPING, AttentionInterface, AutoModel, BertMode
 
 from sklearn_bert import BertClassifier, BertModule
 from sklearn_bert._model import cpu_kernels
-from sklearn_bert._model.cpu_kernels import CPU_ATTENTION, FastCpuKernels, attention_forward, use_cpu_attention
+from sklearn_bert._model.cpu_kernels import CPU_ATTENTION, FastCpuKernels, attention_forward
 from sklearn_bert._model.dropout import set_dropout
 from tests.conftest import make_config
 from tests.helpers import FAST, cases
@@ -132,10 +132,16 @@ def test_an_encoder_that_asks_for_eager_attention_keeps_it():
 
 def test_the_config_that_the_caller_holds_keeps_its_attention():
     config = make_config(50)
-    encoder = use_cpu_attention(BertModel(config))
+    encoder = BertModule(config, encoder=BertModel(config)).bert
     assert config._attn_implementation == "sdpa"
     assert {m.config._attn_implementation for m in encoder.modules() if hasattr(m, "config")} == {CPU_ATTENTION}
     assert len({id(m.config) for m in encoder.modules() if hasattr(m, "config")}) == 1
+
+
+def test_a_change_of_the_modules_config_reaches_the_encoder_that_the_module_made():
+    module = BertModule(make_config(50))
+    module.config.output_hidden_states = True
+    assert len(module(IDS).hidden_states) == 3
 
 
 def test_a_saved_encoder_does_not_name_our_attention(tmp_path):

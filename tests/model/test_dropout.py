@@ -1,4 +1,4 @@
-"""Each family of encoders has its own names for the same two probabilities."""
+"""Dropout probabilities of an encoder's config, whose names differ between families of encoders."""
 
 import pytest
 import transformers
@@ -20,7 +20,7 @@ from tests.helpers import exactly
     ],
     ids=["BERT", "BERT attention", "DistilBERT", "DistilBERT attention", "ModernBERT"],
 )
-def test_a_dropout_replaces_the_configs_and_none_leaves_it(config, parameter, names, probability):
+def test_set_dropout_replaces_the_probabilities_of_the_config_unless_it_is_none(config, parameter, names, probability):
     config = type(config).from_dict(config.to_dict())
     expected = config.to_dict()
     if probability is not None:
@@ -29,7 +29,7 @@ def test_a_dropout_replaces_the_configs_and_none_leaves_it(config, parameter, na
     assert config.to_dict() == expected
 
 
-def test_a_dropout_that_an_architecture_lacks_is_refused():
+def test_set_dropout_raises_if_the_config_has_no_such_dropout():
     sentence = "attention_dropout=0.3 has no counterpart in a 'fnet' model. Pass None."
     with pytest.raises(ValueError, match=exactly(sentence)):
         set_dropout(transformers.FNetConfig(), dropout=0.1, attention_dropout=0.3)
@@ -45,5 +45,5 @@ def test_a_dropout_that_an_architecture_lacks_is_refused():
     ],
     ids=["ALBERT", "XLM", "FNet", "none of the names"],
 )
-def test_the_head_drops_by_the_most_particular_of_the_names(config, expected):
+def test_head_dropout_takes_the_most_specific_name(config, expected):
     assert head_dropout(config) == expected

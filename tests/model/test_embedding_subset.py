@@ -1,4 +1,4 @@
-"""Training with the tokens in use only: the same outputs and gradients, and a whole table afterwards."""
+"""Training the embeddings of used tokens only gives the same outputs and gradients; then the full table is back."""
 
 from unittest import mock
 
@@ -35,7 +35,7 @@ def loss_and_gradient(encoder):
     return loss, gradient
 
 
-def test_outputs_and_gradients_are_those_of_the_whole_table(encoder):
+def test_outputs_and_gradients_are_those_of_the_full_table(encoder):
     expected_loss, expected = loss_and_gradient(encoder)
     used = torch.tensor(sorted({*IDS.unique().tolist(), encoder.get_input_embeddings().padding_idx or 0}))
     with train_used_embeddings(encoder, IDS.unique().tolist()):
@@ -45,42 +45,42 @@ def test_outputs_and_gradients_are_those_of_the_whole_table(encoder):
     assert not expected[[i for i in range(50) if i not in used]].any()
 
 
-def test_what_is_learned_is_in_the_table_afterwards_and_the_rest_as_before(encoder):
-    whole = encoder.get_input_embeddings()
-    before = whole.weight.detach().clone()
+def test_trained_rows_are_written_back_and_other_rows_do_not_change(encoder):
+    full = encoder.get_input_embeddings()
+    before = full.weight.detach().clone()
     with train_used_embeddings(encoder, [7, 3]):
-        part = encoder.get_input_embeddings()
-        assert [name for name, p in encoder.named_parameters() if p is whole.weight] == []
+        subset = encoder.get_input_embeddings()
+        assert [name for name, p in encoder.named_parameters() if p is full.weight] == []
         with torch.no_grad():
-            part.weight.add_(1)
-    assert encoder.get_input_embeddings() is whole
-    changed = (whole.weight != before).any(dim=1).nonzero().flatten().tolist()
-    padding = [] if whole.padding_idx is None else [whole.padding_idx]
+            subset.weight.add_(1)
+    assert encoder.get_input_embeddings() is full
+    changed = (full.weight != before).any(dim=1).nonzero().flatten().tolist()
+    padding = [] if full.padding_idx is None else [full.padding_idx]
     assert changed == sorted({3, 7, *padding})
 
 
-def test_the_table_comes_back_after_an_error(encoder):
-    whole = encoder.get_input_embeddings()
+def test_the_full_table_is_restored_after_an_error(encoder):
+    full = encoder.get_input_embeddings()
     with pytest.raises(KeyboardInterrupt), train_used_embeddings(encoder, [1]):
         raise KeyboardInterrupt
-    assert encoder.get_input_embeddings() is whole
+    assert encoder.get_input_embeddings() is full
 
 
-def test_a_token_that_was_not_announced_is_an_error():
-    part = UsedEmbedding(nn.Embedding(9, 2), torch.tensor([2, 5]))
-    assert torch.equal(part(torch.tensor([5, 2, 5])), part.weight[[1, 0, 1]])
+def test_looking_up_an_unused_token_raises():
+    subset = UsedEmbedding(nn.Embedding(9, 2), torch.tensor([2, 5]))
+    assert torch.equal(subset(torch.tensor([5, 2, 5])), subset.weight[[1, 0, 1]])
     with pytest.raises(IndexError):
-        part(torch.tensor([3]))
+        subset(torch.tensor([3]))
 
 
-def test_frozen_embeddings_are_left_alone():
+def test_frozen_embeddings_are_not_replaced():
     encoder = BertModel(make_config(50))
-    whole = encoder.get_input_embeddings().requires_grad_(False)
+    full = encoder.get_input_embeddings().requires_grad_(False)
     with train_used_embeddings(encoder, [1]):
-        assert encoder.get_input_embeddings() is whole
+        assert encoder.get_input_embeddings() is full
 
 
-def test_a_fit_trains_the_tokens_of_its_texts_and_predicts_with_all(tiny_bert, reviews):
+def test_a_fit_trains_the_tokens_of_its_texts_and_predicts_with_all_tokens(tiny_bert, reviews):
     sizes, train_step = [], BertNet.train_step
 
     def spy(net, batch, **params):
