@@ -25,12 +25,12 @@ train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"]
 # ----------------------------------------------------
 # By default the head starts at a linear model solved on the encoder's features. With random weights it must learn even
 # simple patterns first, and with a few hundred rows there are few steps for it.
-fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-for ax, head_init in zip(axes, ("linear_probe", "random"), strict=True):
+fig, axes = plt.subplot_mosaic([["linear_probe", "random"]], figsize=(10, 4), sharey=True, layout="constrained")
+for head_init in ("linear_probe", "random"):
     clf = BertClassifier(get_model_path(), head_init=head_init, max_epochs=4, random_state=0)
     clf.fit(train["message"], train["team"], X_val=test["message"], y_val=test["team"])
-    TrainingCurveDisplay.from_estimator(clf, ax, learning_rate=True)
-    ax.set_xlabel(f'epoch, head_init="{head_init}": accuracy {max(clf.validation_scores_):.2f}')
+    TrainingCurveDisplay.from_estimator(clf, axes[head_init], learning_rate=True)
+    axes[head_init].set_xlabel(f'epoch, head_init="{head_init}": accuracy {max(clf.validation_scores_):.2f}')
 
 # %%
 # The loss on the right still falls steeply at the end: the model has not learned enough, and more epochs would help.

@@ -71,12 +71,12 @@ class Probabilities(TransformerMixin, BaseEstimator):
 bert = (Probabilities(BertClassifier(get_model_path(), random_state=0)), ["message"])
 words = (TfidfVectorizer(sublinear_tf=True), "message")
 scaled_numbers = (StandardScaler(), numbers)
-for name, parts in {
-    "numbers": [scaled_numbers],
-    "TF-IDF": [words],
-    "TF-IDF and numbers": [words, scaled_numbers],
-    "BERT": [bert],
-    "all three": [bert, words, scaled_numbers],
-}.items():
+for name, parts in (
+    ("numbers", [scaled_numbers]),
+    ("TF-IDF", [words]),
+    ("TF-IDF and numbers", [words, scaled_numbers]),
+    ("BERT", [bert]),
+    ("all three", [bert, words, scaled_numbers]),
+):
     model = make_pipeline(make_column_transformer(*parts), LogisticRegression(C=10, max_iter=1000))
     print(f"{model.fit(X_train, y_train).score(X_test, y_test):.3f}  {name}")

@@ -24,7 +24,7 @@ train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"]
 # %%
 # From the head only to all layers
 # --------------------------------
-settings = {
+settings: dict[str, dict] = {
     "head only": {"freeze": "encoder", "max_epochs": 20, "head_learning_rate": 1e-3},
     "head and two layers": {"freeze": 4},
     "all, lower layers slower": {"layer_decay": 0.8},
