@@ -50,6 +50,7 @@ autodoc_default_options = {
     "members": True,
     "inherited-members": "BaseEstimator,Module,object",
 }
+autodoc_typehints = "none"  # the docstrings have the types, in words for people
 numpydoc_show_class_members = False  # autodoc lists them, with their whole text
 _OF_SCIKIT_LEARN = (  # in inherited docstrings
     "accuracy_score",
