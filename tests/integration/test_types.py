@@ -17,6 +17,8 @@ import pytest
 import sklearn_bert
 
 pytestmark = pytest.mark.slow
+pytest.importorskip("mypy", reason="the extra dev is not installed")
+pytest.importorskip("pyright", reason="the extra dev is not installed")
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
