@@ -120,6 +120,7 @@ def test_fitted_estimator_holds_the_weights_once_and_no_training_state(minilm, r
     assert estimator.net_.optimizer_ is None
 
 
+@pytest.mark.slow
 def test_unpickled_estimator_gives_equal_probabilities_in_a_new_process(fitted_classifier, reviews, tmp_path):
     probabilities = probabilities_in_a_new_process(fitted_classifier, reviews[0], tmp_path)
     np.testing.assert_array_equal(probabilities, fitted_classifier.predict_proba(reviews[0]))

@@ -76,6 +76,7 @@ def texts(max_size=40):
     return st.one_of(of_one_alphabet, st.tuples(*[of_one_alphabet] * 3).map("".join))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=300, **REPRODUCIBLE)
 def test_predict_proba_gives_probabilities_for_any_text(classifier, data):
@@ -87,6 +88,7 @@ def test_predict_proba_gives_probabilities_for_any_text(classifier, data):
     assert before == X
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=120, **REPRODUCIBLE)
 def test_predict_proba_of_any_pair_does_not_depend_on_other_rows(pair_classifiers, data):

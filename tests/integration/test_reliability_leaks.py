@@ -49,6 +49,7 @@ def temporary_files_in(folder, monkeypatch):
         yield
 
 
+@pytest.mark.slow
 def test_fifty_fits_leave_no_thread_process_or_file(tiny_bert, reviews, tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")

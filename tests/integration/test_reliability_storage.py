@@ -53,6 +53,7 @@ def fill(folder):
             file.write(b"0" * 4096)
 
 
+@pytest.mark.slow
 def test_full_disk_keeps_the_stored_estimator(tiny_bert, reviews, small_disk):
     first = BertClassifier(tiny_bert, **ONE_EPOCH).fit(*reviews)
     second = BertClassifier(tiny_bert, **ONE_EPOCH | {"random_state": 1}).fit(*reviews)

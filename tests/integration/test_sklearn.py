@@ -59,13 +59,14 @@ def column(texts):
     return np.array(texts, dtype=object).reshape(-1, 1)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_grid_search_finds_the_learning_rate_that_learns(classifier, reviews, n_jobs):
     search = GridSearchCV(classifier, {"learning_rate": [1e-6, 1e-2]}, cv=2, n_jobs=n_jobs).fit(*reviews)
     assert search.best_params_ == {"learning_rate": 1e-2}
     assert search.score(*reviews) > 0.9
 
 
+@pytest.mark.slow
 def test_grid_search_in_two_processes_equals_grid_search_in_one(classifier, reviews):
     grid = {"learning_rate": [1e-3, 1e-2]}
     scores = [
@@ -87,6 +88,7 @@ def test_halving_grid_search_finds_the_learning_rate_that_learns(classifier, rev
     assert search.best_params_ == {"learning_rate": 1e-2}
 
 
+@pytest.mark.slow
 def test_cross_validation_functions_accept_texts(classifier, reviews):
     texts, y = reviews
     assert cross_val_score(classifier, texts, y, cv=3).mean() > 0.9
@@ -158,11 +160,13 @@ def test_calibrated_classifier_learns_and_its_probabilities_sum_to_one(classifie
     assert calibrated.score(*reviews) > 0.9
 
 
+@pytest.mark.slow
 def test_one_vs_rest_classifier_learns(classifier, reviews):
     y = [f"{label}{'!' if '!' in text else ''}" for text, label in zip(*reviews, strict=True)]
     assert OneVsRestClassifier(classifier.set_params(max_epochs=20)).fit(reviews[0], y).score(reviews[0], y) > 0.9
 
 
+@pytest.mark.slow
 def test_threshold_classifiers_of_scikit_learn_accept_the_classifier(classifier, reviews):
     texts, y = reviews[0], np.array([label == "good" for label in reviews[1]])
     assert TunedThresholdClassifierCV(classifier, cv=2, scoring="f1").fit(texts, y).score(texts, y) > 0.9
@@ -170,6 +174,7 @@ def test_threshold_classifiers_of_scikit_learn_accept_the_classifier(classifier,
     assert not fixed.predict(texts).any()
 
 
+@pytest.mark.slow
 def test_multi_output_meta_estimators_predict_two_columns(classifier, regressor, reviews, ratings):
     texts, y = reviews[0], np.column_stack([reviews[1], ["!" in text for text in reviews[0]]])
     assert MultiOutputClassifier(classifier).fit(texts, y).predict(texts).shape == (48, 2)
