@@ -11,7 +11,7 @@ import torch
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from sklearn_bert import BertClassifier
-from tests.helpers import FAST
+from tests.helpers import FAST, cases
 
 ONE_EPOCH = FAST | {"max_epochs": 1}
 TEXTS = ["good", "bad", "fine", "poor", "great", "dull"]
@@ -24,24 +24,23 @@ def classifier(tiny_bert):
     return BertClassifier(tiny_bert, **ONE_EPOCH)
 
 
-@pytest.mark.parametrize(
-    ("y", "dtype"),
-    [
-        (TWO, np.int64),
-        (TWO.astype(np.int8), np.int8),
-        (TWO.astype(bool), np.bool_),
-        (TWO.astype(np.float64), np.float64),
-        (np.where(TWO, "yes", "no"), np.dtype("<U3")),
-        (np.where(TWO, "yes", "no").astype(object), np.dtype(object)),
-        (pd.Series(np.where(TWO, "yes", "no")), np.dtype(object)),
-        (pd.Series(TWO, dtype="category"), np.int64),
-        (pd.Series(TWO, dtype="Int64"), np.int64),
-        (pd.Series(TWO.astype(bool), dtype="boolean"), np.bool_),
-        (pl.Series(TWO), np.int64),
-        (["b", "a"] * 3, np.dtype("<U1")),
-    ],
-    ids=lambda value: f"{type(value).__name__}-{getattr(value, 'dtype', '')}",
-)
+TWO_CLASSES = {
+    "int64 array": (TWO, np.int64),
+    "int8 array": (TWO.astype(np.int8), np.int8),
+    "bool array": (TWO.astype(bool), np.bool_),
+    "float64 array": (TWO.astype(np.float64), np.float64),
+    "str array": (np.where(TWO, "yes", "no"), np.dtype("<U3")),
+    "object array": (np.where(TWO, "yes", "no").astype(object), np.dtype(object)),
+    "pandas str": (pd.Series(np.where(TWO, "yes", "no")), np.dtype(object)),
+    "pandas category": (pd.Series(TWO, dtype="category"), np.int64),
+    "pandas Int64": (pd.Series(TWO, dtype="Int64"), np.int64),
+    "pandas boolean": (pd.Series(TWO.astype(bool), dtype="boolean"), np.bool_),
+    "polars": (pl.Series(TWO), np.int64),
+    "list of str": (["b", "a"] * 3, np.dtype("<U1")),
+}
+
+
+@pytest.mark.parametrize(("y", "dtype"), **cases(TWO_CLASSES))
 def test_predict_returns_two_classes_in_the_dtype_of_y(classifier, y, dtype):
     classifier.fit(TEXTS, y)
     assert classifier.problem_type_ == "single_label_classification"
