@@ -8,11 +8,13 @@ from ._model.module import BertModule
 from ._regressor import BertRegressor
 from ._storage.versions import __version__
 from ._thresholds import TunedThresholdsClassifierCV
+from ._training.training_net import BertNet
 from ._vectorizer import BertVectorizer
 
 __all__ = [
     "BertClassifier",
     "BertModule",
+    "BertNet",
     "BertRegressor",
     "BertVectorizer",
     "TokenAttribution",

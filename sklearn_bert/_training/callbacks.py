@@ -110,11 +110,8 @@ class BestEpoch(Callback):
         net.history.record("valid_score_best", not earlier or _rank(now) > max(earlier))
         if now["valid_score_best"]:
             self.weights = {name: p.detach().to("cpu", copy=True) for name, p in net.trained.items()}
-        net.stop_training_ |= self.is_enough(net.history)
-
-    def is_enough(self, history):
-        """Whether the best epoch is so long ago that training may stop."""
-        return self.patience is not None and len(history) - best_epoch(history) >= self.patience
+        if self.patience is not None and len(net.history) - best_epoch(net.history) >= self.patience:
+            net.stop_training_ = True
 
     def on_train_end(self, net, **kwargs):
         """Give the net the best epoch's weights."""

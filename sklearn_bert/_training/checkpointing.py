@@ -55,6 +55,7 @@ class StateFile(Callback):
             "rates": [group["lr"] for group in net.optimizer_.param_groups],
             "step": callbacks["schedule"].lr_scheduler_.last_epoch,
             "scaler": net.scaler_.state_dict(),
+            "stop": bool(net.stop_training_),
         }
         metadata = {"format": _FORMAT, "fingerprint": self.fingerprint, "numbers": numbers}
         with atomic_file(self.path) as draft:
@@ -92,7 +93,7 @@ class StateFile(Callback):
             for name, value in row.items():
                 net.history.record(name, value)
         callbacks["best_epoch"].weights = parts.get("best", {})
-        net.stop_training_ |= callbacks["best_epoch"].is_enough(net.history)
+        net.stop_training_ |= numbers["stop"]
         _set_random_state(net.device, parts["random"])
 
     def agree_on_seed(self, seed, *, fixed):

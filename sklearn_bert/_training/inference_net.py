@@ -11,6 +11,7 @@ import numpy as np
 import skorch
 import torch
 from scipy.special import expit, softmax
+from skorch.exceptions import SkorchTrainingImpossibleError
 from skorch.history import History
 from torch.utils.data import DataLoader
 
@@ -89,21 +90,34 @@ class InferenceNet(skorch.NeuralNet):
         names = [name for name in vars(self) if name.startswith("module__")]
         return {name: getattr(self, name) for name in (*_STORED, *names)}
 
+    def stored_history(self):
+        """The epochs, without what a callback recorded that is no number, text or array, nor a list or dict of such."""
+        return [{name: value for name, value in row.items() if _is_plain(value)} for row in self.history]
+
     def __reduce__(self):
         """Stored are the weights, once, and what builds a net around them: no optimizer, no callbacks, no device."""
         if not self.initialized_:
             return super().__reduce__()
-        return self.from_arrays, (self.arrays(), self.config, self.stored_params(), list(self.history))
+        return self.from_arrays, (self.arrays(), self.config, self.stored_params(), self.stored_history())
 
     # -- building ---------------------------------------------------------------------------------------
 
     def initialize_module(self):
         """The module that `make_module` gives, or one with random weights."""
+        self.check_training_readiness()  # set_params(module__...) of a fitted net would give it random weights
         self.config.dtype = _dtype(self.precision)
         self.module_ = (self.make_module or self.module)(self.config, **self.get_params_for("module"))
         self.group_ = DistributedContext()
         self._reset_token_budget()
         return self
+
+    def check_training_readiness(self):
+        """Refuse to train, or to build anew, a net that was made ready to predict."""
+        if getattr(self, "_trimmed_for_prediction", False):
+            raise SkorchTrainingImpossibleError(
+                "The net of a fitted estimator only predicts. To train it further, call the estimator's partial_fit, "
+                "or its fit with warm_start=True."
+            )
 
     def initialize_criterion(self):
         """None: prediction has no loss."""
@@ -182,13 +196,33 @@ class InferenceNet(skorch.NeuralNet):
             )
         return X
 
-    def predict_proba(self, X):
-        """Probabilities of the classes or labels, (n, num_labels), in the dataset's order; of numbers the logits."""
+    def predict_proba(self, X) -> np.ndarray:
+        """Probabilities of the classes or labels, in the dataset's order; of numbers the logits.
+
+        Parameters
+        ----------
+        X : EncodedDataset
+            As the estimator's `to_dataset` gives it.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, num_labels)
+        """
         logits = self.forward(X).numpy().astype(np.float64)
         return _PROBABILITIES[self.config.problem_type](logits)
 
-    def predict(self, X):
-        """Positions of the classes, (n,); 0 or 1 for each label, (n, num_labels); or numbers, as the loss sees them."""
+    def predict(self, X) -> np.ndarray:
+        """Positions of the classes; 0 or 1 for each label; or numbers, as the loss sees them.
+
+        Parameters
+        ----------
+        X : EncodedDataset
+            As the estimator's `to_dataset` gives it.
+
+        Returns
+        -------
+        predictions : ndarray of shape (n,) or (n, num_labels)
+        """
         return _PREDICTIONS[self.config.problem_type](self.forward(X).numpy().astype(np.float64))
 
     def get_iterator(self, dataset, training=False):
@@ -289,3 +323,12 @@ class InferenceNet(skorch.NeuralNet):
 def _dtype(precision):
     """Of the weights: the lower precisions are autocast's."""
     return torch.float64 if precision == "float64" else torch.float32
+
+
+def _is_plain(value):
+    """Whether a pickle of the value needs no code but NumPy's, and no device."""
+    if isinstance(value, (list, tuple, dict)):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, np.ndarray):
+        return value.dtype != object
+    return value is None or isinstance(value, (int, float, str, np.generic))

