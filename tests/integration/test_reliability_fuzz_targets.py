@@ -173,6 +173,7 @@ def test_fit_of_a_column_vector_y_gives_exactly_one_warning(tiny_bert, reviews):
     assert [warning.category for warning in caught] == [DataConversionWarning]
 
 
+@pytest.mark.slow
 @given(order=st.permutations(range(12)))
 @settings(max_examples=40, **REPRODUCIBLE)
 def test_row_order_does_not_change_a_fit_in_one_batch(tiny_bert, reviews, order):

@@ -75,6 +75,7 @@ def test_grid_search_in_two_processes_equals_grid_search_in_one(classifier, revi
     np.testing.assert_array_equal(*scores)
 
 
+@pytest.mark.slow
 def test_randomized_search_finds_the_learning_rate_that_learns(classifier, reviews):
     rates = {"learning_rate": [1e-6, 1e-2]}
     search = RandomizedSearchCV(classifier, rates, n_iter=2, cv=2, random_state=0).fit(*reviews)
@@ -186,6 +187,7 @@ def test_transformed_target_regressor_learns(regressor, ratings):
     assert model.score(*ratings) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_column", [column, lambda texts: pd.DataFrame({"text": texts})], ids=["array", "frame"])
 def test_bagging_and_boosting_accept_one_text_column(classifier, reviews, make_column):
     X, y = make_column(reviews[0]), reviews[1]
