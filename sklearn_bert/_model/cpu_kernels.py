@@ -8,8 +8,9 @@ them again instead of keeping them. The share of dropped elements and their inde
 random numbers are others.
 
 Attention is registered with transformers as `CPU_ATTENTION`, and encoders of `BertModule` use it. Dropout replaces
-torch's within the context `FastCpuKernels`. On other devices, when a graph is traced or exported, and with
-``SKLEARN_BERT_CPU_KERNELS=0`` in the environment, torch's own functions run. The variable is read at each call.
+torch's within the context `FastCpuKernels`. On other devices, when a graph is traced or exported, in transforms of
+``torch.func`` and with ``SKLEARN_BERT_CPU_KERNELS=0`` in the environment, torch's own functions run. The variable is
+read at each call. The kernels have first derivatives only.
 This file imports torch, transformers and the bit generator of numpy.
 """
 
@@ -19,6 +20,7 @@ from copy import deepcopy
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, AttentionMaskInterface
@@ -31,7 +33,19 @@ _CACHED = 2**19  # attention weights computed at a time: a megabyte in bfloat16,
 
 
 class FastCpuKernels(TorchFunctionMode):
-    """A context in which dropout of CPU tensors is fast, for the calls of this thread."""
+    """A context in which dropout of CPU tensors is fast, for the calls of this thread.
+
+    In inference mode it does nothing: a prediction has no dropout, and in such a context each call of a torch function
+    takes some microseconds longer.
+    """
+
+    def __enter__(self):
+        self.is_active = not torch.is_inference_mode_enabled()
+        return super().__enter__() if self.is_active else self
+
+    def __exit__(self, *error):
+        if self.is_active:
+            super().__exit__(*error)
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         return (dropout if function is F.dropout else function)(*args, **kwargs or {})
@@ -129,9 +143,11 @@ AttentionMaskInterface.register(CPU_ATTENTION, AttentionMaskInterface()["sdpa"])
 
 
 def _use_own_kernels(x):
-    """Whether the kernels of this file compute with this tensor; a traced or exported graph needs torch's own."""
+    """Whether the kernels of this file compute with this tensor; graphs and ``torch.func`` need torch's own."""
+    if x.device.type != "cpu" or os.environ.get("SKLEARN_BERT_CPU_KERNELS") == "0":
+        return False
     is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return x.device.type == "cpu" and not is_traced and os.environ.get("SKLEARN_BERT_CPU_KERNELS") != "0"
+    return not is_traced and not torch._C._are_functorch_transforms_active()
 
 
 def _autocast_dtype(x):
@@ -151,6 +167,7 @@ class _Dropout(torch.autograd.Function):
         return _apply_mask(input, ctx.mask).mul_(ctx.factor)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient):
         return _apply_mask(gradient, ctx.mask).mul_(ctx.factor), None
 
@@ -173,6 +190,7 @@ class _Attention(torch.autograd.Function):
         return mixed
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient):
         query, key, value, mask = ctx.saved_tensors
         masks, n_keys = ctx.masks.replay(), key.shape[2]

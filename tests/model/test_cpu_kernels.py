@@ -59,6 +59,17 @@ def test_dropout_differs_between_calls_and_repeats_with_the_same_seed():
     assert torch.equal(dropout(x, 0.5), first)
 
 
+@pytest.mark.parametrize(
+    "function", [dropout, lambda x: attention(x, x, x, dropout_p=0.5)], ids=["dropout", "attention"]
+)
+def test_a_second_derivative_raises(function):
+    """Instead of a result without the terms that come from dropout and attention."""
+    x = torch.randn(1, 1, 3, 2, requires_grad=True)
+    (gradient,) = torch.autograd.grad(function(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="trying to differentiate twice"):
+        gradient.sum().backward()
+
+
 def test_the_gradient_of_dropout_has_the_mask_of_its_output():
     x = torch.randn(1000, requires_grad=True)
     result = dropout(x, 0.3)
@@ -96,6 +107,14 @@ def test_the_context_replaces_torchs_dropout_and_ends():
         assert torch.equal(nn.Dropout(0.5)(x), expected)
     torch.manual_seed(0)
     assert not torch.equal(nn.Dropout(0.5)(x), expected)
+
+
+def test_the_context_does_nothing_in_inference_mode():
+    x = torch.ones(100)
+    expected = F.dropout(x, 0.5)
+    torch.manual_seed(0)
+    with torch.inference_mode(), FastCpuKernels():
+        assert torch.equal(nn.Dropout(0.5)(x), expected)
 
 
 # -- attention ------------------------------------------------------------------------------------------

@@ -227,6 +227,19 @@ def test_an_exported_module_has_torchs_attention(calls):
     torch.testing.assert_close(program.module()(IDS, MASK, return_dict=False), module(IDS, MASK, return_dict=False))
 
 
+def test_a_transform_of_torch_func_in_training_mode_uses_torchs_functions(calls):
+    module = BertModule(make_config(50)).train()
+    parameters = dict(module.named_parameters())
+
+    def loss(parameters):
+        with FastCpuKernels():
+            return torch.func.functional_call(module, parameters, (IDS, MASK)).logits.sum()
+
+    gradients = torch.func.grad(loss)(parameters)
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+    assert calls == []
+
+
 # -- estimators, and the switch -------------------------------------------------------------------------
 
 
