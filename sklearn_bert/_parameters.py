@@ -114,12 +114,13 @@ def training_config(estimator, plan, learning_rate, loss_params):
 
 def net_params(estimator, verbose):
     """skorch's own parameters of the net, and the module's that are used as they are."""
-    return {
+    # Unseen, skorch's PrintLog would still lay out its rows.
+    log = {"callbacks__print_log__sink": write_line} if verbose > 1 else {"callbacks__print_log": None}
+    return log | {
         "module__hidden_layer_sizes": tuple(estimator.hidden_layer_sizes),
         "module__dropout": estimator.dropout,
         "batch_size": estimator.batch_size,
         "verbose": max(0, verbose - 1),
-        "callbacks__print_log__sink": write_line if verbose > 1 else print,
         "callbacks__valid_loss": None,
     }
 

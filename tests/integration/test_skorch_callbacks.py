@@ -87,7 +87,7 @@ def test_the_validation_rows_are_one_more_batch_of_an_epoch(tiny_bert, reviews):
 def test_the_order_of_all_callbacks_is_that_of_the_page(tiny_bert, reviews, tmp_path, capsys):
     observer = Observer()
     classifier = BertClassifier(tiny_bert, callbacks=[("yours", observer)], checkpoint_dir=tmp_path, **VALIDATED)
-    classifier.set_params(verbose=1).set_callbacks(ProgressBar()).fit(*reviews)
+    classifier.set_params(verbose=2).set_callbacks(ProgressBar()).fit(*reviews)
     capsys.readouterr()
     table = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), flags=re.MULTILINE)
     assert observer.names_ == table

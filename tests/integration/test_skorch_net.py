@@ -68,7 +68,10 @@ def test_the_net_gives_probabilities_and_classes_in_the_order_of_the_texts(tiny_
     classifier = BertClassifier(tiny_bert, **EXACT | settings).fit(texts, reviews[1])
     dataset = classifier.to_dataset(texts)
     assert list(dataset.lengths) != sorted(dataset.lengths, reverse=True)  # the order of the batches is another
-    np.testing.assert_allclose(classifier.net_.predict_proba(dataset), classifier.predict_proba(texts), atol=1e-6)
+    probabilities = classifier.net_.predict_proba(dataset)
+    np.testing.assert_allclose(probabilities, classifier.predict_proba(texts), atol=1e-6)
+    alone = [classifier.net_.predict_proba(classifier.to_dataset(texts[i : i + 1])) for i in range(len(texts))]
+    np.testing.assert_allclose(probabilities, np.concatenate(alone), atol=1e-6)
     np.testing.assert_array_equal(classifier.classes_[classifier.net_.predict(dataset)], classifier.predict(texts))
     logits = classifier.net_.forward(dataset)
     np.testing.assert_allclose(logits[:, 1] - logits[:, 0], classifier.decision_function(texts), atol=1e-6)
