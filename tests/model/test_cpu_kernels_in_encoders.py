@@ -18,6 +18,9 @@ from sklearn_bert._model.dropout import set_dropout
 from tests.conftest import make_config
 from tests.helpers import FAST, cases
 
+# transformers 5.0 compiles parts of DeBERTa and ModernBERT when they are first imported, by what torch has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+
 SIZES = {
     "vocab_size": 50,
     "hidden_size": 16,
