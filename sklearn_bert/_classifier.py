@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseBertEstimator
 from ._data.target_validation import check_classification_y
 from ._data.targets import MultiLabelTarget
+from ._parameters import Interval
 from ._typing import Targets, fit_context
 
 

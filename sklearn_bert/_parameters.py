@@ -4,7 +4,8 @@ from numbers import Integral, Real
 from os import PathLike
 
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils import _param_validation
+from sklearn.utils._param_validation import StrOptions
 
 from ._model.pooled_encoder import POOLINGS
 from ._runtime.progress import write_line
@@ -12,6 +13,15 @@ from ._training.training_net import TrainingConfig
 
 _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 _RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
+
+
+class Interval(_param_validation.Interval):
+    """Numbers between two bounds. Python counts True and False among them, as 1 and 0; here they are a mistake."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is such a number."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
+
 
 CONSTRAINTS = {
     "model": [str, PathLike],
@@ -52,7 +62,7 @@ CONSTRAINTS = {
 def check_params(estimator):
     """Refuse what scikit-learn's constraints cannot: sizes that are no sizes, callbacks that are none."""
     sizes = estimator.hidden_layer_sizes
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in sizes):
         raise ValueError(
             f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1, one per hidden layer. "
             "Pass () for a linear head."

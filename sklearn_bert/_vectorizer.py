@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._encoding.text_encoder import TextEncoder
@@ -20,6 +20,7 @@ from ._encoding.truncation import resolve_max_length
 from ._estimator import TextInputMixin, unchanged_by_failure
 from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
 from ._model.pooled_encoder import POOLINGS, PooledEncoder
+from ._parameters import Interval
 from ._runtime.device import resolve_device, resolve_precision, seeded
 from ._storage.persistence import PicklableMixin
 from ._training.inference_net import InferenceNet

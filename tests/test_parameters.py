@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from skorch.callbacks import Callback
 
-from sklearn_bert import BertClassifier
+from sklearn_bert import BertClassifier, BertVectorizer, TunedThresholdsClassifierCV
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,23 @@ def test_fit_raises_for_an_invalid_parameter_and_names_the_expected_values(tiny_
     assert expected in str(raised.value)
 
 
+INT_PARAMETERS = ("batch_size", "max_epochs", "max_length", "micro_batch_size", "n_iter_no_change", "stride", "freeze")
+FLOAT_PARAMETERS = ("learning_rate", "head_learning_rate", "layer_decay", "weight_decay", "max_grad_norm", "threshold")
+
+
+@pytest.mark.parametrize("name", [*INT_PARAMETERS, *FLOAT_PARAMETERS])
+def test_a_bool_is_no_number(tiny_bert, reviews, name):
+    with pytest.raises(ValueError, match=rf"The '{name}' parameter of BertClassifier must be .* Got True instead"):
+        BertClassifier(tiny_bert).set_params(**{name: True}).fit(*reviews)
+
+
+def test_a_bool_is_no_number_of_the_other_estimators(tiny_bert, reviews):
+    with pytest.raises(ValueError, match=r"The 'batch_size' parameter of BertVectorizer must be an int .* Got True"):
+        BertVectorizer(tiny_bert, batch_size=True).fit(reviews[0])
+    with pytest.raises(ValueError, match=r"The 'n_thresholds' parameter of .* must be an int .* Got True"):
+        TunedThresholdsClassifierCV(BertClassifier(tiny_bert), n_thresholds=True).fit(reviews[0], [[0, 1]] * 12)
+
+
 @pytest.mark.parametrize(
     ("changes", "pooling", "bi_encoder"),
     [
@@ -76,7 +93,7 @@ def test_auto_learning_rate_follows_the_hidden_size(tiny_bert, reviews, learning
     assert BertClassifier(tiny_bert, **settings).fit(*reviews).net_.lr == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("sizes", [("a",), (2.5,), (0,), (-1,), [[2, 3]]], ids=str)
+@pytest.mark.parametrize("sizes", [("a",), (2.5,), (0,), (-1,), (True,), [[2, 3]]], ids=str)
 def test_fit_raises_for_invalid_hidden_layer_sizes(tiny_bert, reviews, sizes):
     with pytest.raises(ValueError, match=re.escape(f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1")):
         BertClassifier(tiny_bert, hidden_layer_sizes=sizes).fit(*reviews)
