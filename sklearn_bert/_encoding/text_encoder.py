@@ -41,9 +41,14 @@ class TextEncoder:
         Raises
         ------
         ValueError
-            If windows are asked for pairs of texts, or would never move on.
+            If windows are asked for pairs of texts, or would never move on, or share tokens but are not asked for.
         """
         if self.long_text != "window":
+            if self.stride is not None:
+                raise ValueError(
+                    f"stride={self.stride} is the overlap of windows, but long_text={self.long_text!r} makes none. "
+                    "Pass long_text='window', or stride=None."
+                )
             return
         if n_columns == 2:
             raise ValueError(

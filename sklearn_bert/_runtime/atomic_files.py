@@ -3,6 +3,7 @@
 It imports nothing of the package and handles paths only.
 """
 
+import errno
 import glob
 import os
 import re
@@ -10,6 +11,14 @@ import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_USUAL_CURE = "Free some space or see to the rights of the folder and try again, or choose another place"
+_PART_IS_A_FILE = "A part of this path is a file where a folder is expected: choose another place"
+_CURES = {
+    errno.EEXIST: _PART_IS_A_FILE,
+    errno.ENOTDIR: _PART_IS_A_FILE,
+    errno.ENOENT: "Make the folder that it is to stand in first, or choose another place",
+}
 
 
 @contextmanager
@@ -36,8 +45,8 @@ def explain_os_errors(path):
             raise
         raise OSError(
             number,
-            f"{str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still does. Free some "
-            "space or see to the rights of the folder and try again, or choose another place",
+            f"{str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still does. "
+            f"{_CURES.get(number, _USUAL_CURE)}",
         ) from error
 
 

@@ -13,6 +13,7 @@ import torch
 
 _MIN_CUDA_BF16 = (8, 0)  # compute capability of the first GPUs with bfloat16 arithmetic
 _CPU_BF16 = ("avx512_bf16", "amx_bf16")
+_EXPECTED_DEVICE = "Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass 'auto' to take the best device there is."
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 # torch has one random state per process, and dropout cannot use another generator. Fits in several threads
 # therefore run one after the other; otherwise they would share one stream of random numbers.
@@ -64,11 +65,16 @@ def resolve_device(device):
         return torch.device(kind)
     try:
         resolved = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"Got device={device!r}, which names no device. {_EXPECTED_DEVICE} 'cuda' is a GPU of NVIDIA or AMD, 'mps' "
+            "one of Apple."
+        ) from None
+    try:
         torch.empty(1, device=resolved).item()
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device={str(device)!r} cannot be used here ({str(error).split('. ')[0]}). "
-            "Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass 'auto' to take the best device there is."
+            f"device={str(device)!r} cannot be used here ({str(error).split('. ')[0]}). {_EXPECTED_DEVICE}"
         ) from error
     return resolved
 

@@ -73,6 +73,16 @@ def test_fit_raises_for_pairs_with_long_text_window(tiny_bert, reviews):
         BertClassifier(tiny_bert, long_text="window", **FAST).fit(pairs, reviews[1])
 
 
+@pytest.mark.parametrize("long_text", ["head_tail", "truncate"])
+def test_fit_raises_for_a_stride_without_windows(tiny_bert, reviews, long_text):
+    message = (
+        f"stride=3 is the overlap of windows, but long_text='{long_text}' makes none. Pass long_text='window', or "
+        "stride=None."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        BertClassifier(tiny_bert, long_text=long_text, stride=3, **FAST).fit(*reviews)
+
+
 def test_fit_raises_for_a_stride_as_long_as_a_window(tiny_bert, reviews):
     message = (
         "stride=6 tokens shared by neighbouring windows leave no way forward: a window has room for 6 tokens of text. "

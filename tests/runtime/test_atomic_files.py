@@ -352,6 +352,28 @@ def test_an_error_of_the_system_names_the_path_and_what_to_do(tmp_path, atomic, 
     assert list(tmp_path.iterdir()) == []
 
 
+A_FILE_IN_THE_PATH = "A part of this path is a file where a folder is expected: choose another place"
+NO_SUCH_FOLDER = "Make the folder that it is to stand in first, or choose another place"
+
+
+@pytest.mark.parametrize(
+    ("atomic", "path", "number", "cure"),
+    [
+        (atomic_file, "file/state", errno.ENOTDIR, A_FILE_IN_THE_PATH),
+        (atomic_folder, "file/state", errno.EEXIST, A_FILE_IN_THE_PATH),
+        (atomic_file, "absent/state", errno.ENOENT, NO_SUCH_FOLDER),
+    ],
+)
+def test_an_error_about_the_folders_of_a_path_says_what_to_do(tmp_path, atomic, path, number, cure):
+    (tmp_path / "file").touch()
+    message = (
+        f"[Errno {number}] {str(tmp_path / path)!r} cannot be written ({os.strerror(number)}); what stood there before "
+        f"still does. {cure}"
+    )
+    with pytest.raises(OSError, match=f"^{re.escape(message)}$"), atomic(tmp_path / path) as draft:
+        draft.touch()
+
+
 @pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
 def test_other_errors_are_raised_unchanged(tmp_path, atomic):
     with pytest.raises(OSError, match=r"^a sentence of its own$"), atomic(tmp_path / "state"):

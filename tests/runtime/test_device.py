@@ -33,7 +33,17 @@ def test_resolve_device_accepts_an_available_device(device):
     assert resolve_device(device) == CPU
 
 
-@pytest.mark.parametrize("device", ["nope", "", "cuda:99", torch.device("cuda:99")], ids=repr)
+@pytest.mark.parametrize("device", ["gpu", "nope", "", "cuda:x"])
+def test_resolve_device_raises_for_a_name_of_no_device(device):
+    message = (
+        f"Got device={device!r}, which names no device. Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass "
+        "'auto' to take the best device there is. 'cuda' is a GPU of NVIDIA or AMD, 'mps' one of Apple."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        resolve_device(device)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", torch.device("cuda:99"), "xla"], ids=repr)
 def test_resolve_device_raises_for_an_unavailable_device(device):
     message = (
         f"device={str(device)!r} cannot be used here (REASON). Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... "
