@@ -212,6 +212,7 @@ class BaseBertEstimator(
             pad_token_id=tokenizer.pad_token_id,
             max_length=max_length,
             precision=plan.precision,
+            or_float32=self.precision == "auto",
             device=plan.device,
             make_module=make_module,
             module__pooling=pooling,

@@ -37,8 +37,9 @@ class FittedAttributes:
         check_is_fitted(self)
         net, report = self.net_, self.truncation_
         kept = f", epoch {self.best_iter_} kept" if hasattr(self, "best_iter_") else ""
+        why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
-            f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}, {self.n_iter_} "
+            f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {self.n_iter_} "
             f"epoch{'s' * (self.n_iter_ != 1)}{kept}, {report.n_truncated} of {report.n_rows} rows cut"
         )
 

@@ -158,7 +158,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
                     net, tokenizer = self._load(precision)
                 else:
                     net, tokenizer = self._take_from(self.model, precision)
-            net.move(device, precision)
+            net.move(device, precision, or_float32=self.precision == "auto")
             self._text_encoder = TextEncoder(tokenizer, net.max_length, self.long_text, None, bi_encoder=False)
             self.tokenizer_, self.net_ = tokenizer, net
         return self

@@ -60,6 +60,8 @@ class TokenBudgetSampler(Sampler):
         Most tokens of a batch, padding included.
     part : slice, default=slice(None)
         Which of the rows, from the longest to the shortest, are to come.
+    one_length : bool, default=False
+        Whether all rows of a batch have the same length, so that nothing is padded.
 
     Attributes
     ----------
@@ -67,12 +69,15 @@ class TokenBudgetSampler(Sampler):
         The rows in the order in which the batches hold them.
     """
 
-    def __init__(self, lengths, max_tokens, part=slice(None)):
+    def __init__(self, lengths, max_tokens, part=slice(None), one_length=False):
         self.order = np.argsort(-lengths, kind="stable")[part]
+        falling = -lengths[self.order]
         self._bounds = [0]
         while self._bounds[-1] < len(self.order):
-            size = max(1, max_tokens // lengths[self.order[self._bounds[-1]]])
-            self._bounds.append(min(self._bounds[-1] + size, len(self.order)))
+            start = self._bounds[-1]
+            size = max(1, max_tokens // -falling[start])
+            end = np.searchsorted(falling, falling[start], side="right") if one_length else len(self.order)
+            self._bounds.append(min(start + size, int(end)))
         self._n_copies = size - (self._bounds[-1] - self._bounds[-2]) if len(self) >= _MANY else 0
 
     def __len__(self):

@@ -100,7 +100,8 @@ def load_config(folder):
         ) from error
     # Encoders are the architectures with a masked language model; BERT has a causal one as well.
     has_masked_lm = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
-    if config.is_encoder_decoder or getattr(config, "is_decoder", False) or not has_masked_lm:
+    lacks_text = not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size")
+    if config.is_encoder_decoder or getattr(config, "is_decoder", False) or not has_masked_lm or lacks_text:
         raise ValueError(
             f"{str(folder)!r} holds a model of type {config.model_type!r} that is no bidirectional text encoder "
             "(an encoder-decoder or causal model, for example). Choose an encoder such as "

@@ -47,7 +47,7 @@ class UsedEmbedding(nn.Module):
 
 
 @contextmanager
-def train_used_embeddings(encoder, token_ids):
+def train_used_embeddings(encoder, token_ids, token_type_ids=()):
     """A context in which the encoder holds the embeddings of these tokens only; then the trained rows are written back.
 
     An encoder whose embeddings are not a plain `torch.nn.Embedding`, or are frozen, is left as it is.
@@ -57,13 +57,17 @@ def train_used_embeddings(encoder, token_ids):
     encoder : transformers.PreTrainedModel
     token_ids : array of int
         All tokens that will be looked up.
+    token_type_ids : array of int, optional
+        All token types: an encoder without a table for them, such as XLM, looks them up among the tokens.
     """
     full = encoder.get_input_embeddings()
     if type(full) is not nn.Embedding or not full.weight.requires_grad or full.max_norm is not None:
         yield
         return
     padding = [] if full.padding_idx is None else [full.padding_idx]
-    used = torch.unique(torch.as_tensor([*token_ids, *padding])).to(full.weight.device)
+    has_types = any("token_type" in name for name, _ in encoder.named_parameters())
+    used = torch.unique(torch.as_tensor([*token_ids, *padding, *([] if has_types else token_type_ids)]))
+    used = used.to(full.weight.device)
     subset = UsedEmbedding(full, used)
     encoder.set_input_embeddings(subset)
     try:

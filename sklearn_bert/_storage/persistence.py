@@ -56,7 +56,7 @@ class PicklableMixin:
             precision = "auto" if self.precision == "auto" else self.net_.precision
         device, precision = resolve_available(self.device, precision)
         if (device, precision) != (torch.device(self.net_.device), self.net_.precision):  # equal: a copy shares its net
-            self.net_.move(device, precision)
+            self.net_.move(device, precision, or_float32=self.precision == "auto")
 
 
 class StorableMixin(PicklableMixin):

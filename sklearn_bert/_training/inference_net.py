@@ -1,10 +1,5 @@
-"""A module on a device, in a precision and within its memory: batches in, arrays out.
+"""The skorch net that predicts: how it is built and stored, and batches in, arrays out."""
 
-What training and prediction share of the skorch net.
-"""
-
-import re
-from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -15,18 +10,17 @@ from skorch.exceptions import SkorchTrainingImpossibleError
 from skorch.history import History
 from torch.utils.data import DataLoader
 
-from .._encoding.batching import micro_batches
 from .._encoding.samplers import TokenBudgetSampler
 from .._model.cpu_kernels import FastCpuKernels
 from .._model.embedding_subset import full_embeddings
+from .._model.encoder_trial import padding_leaks
 from .._model.module import PooledEncoder
-from .._runtime.device import is_out_of_memory, release_memory, seeded, use_one_thread_after_fork
+from .._runtime.device import seeded
 from .._runtime.distributed import DistributedContext, get_process_group
 from .._runtime.progress import prediction_bar
+from .computing import ComputingMixin, dtype_of
 
-_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _STORED = ("pad_token_id", "max_length", "precision", "batch_size")
-_CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
 _PROBABILITIES = {
     "single_label_classification": partial(softmax, axis=1),
     "multi_label_classification": expit,
@@ -39,7 +33,7 @@ _PREDICTIONS = {
 }
 
 
-class InferenceNet(skorch.NeuralNet):
+class InferenceNet(ComputingMixin, skorch.NeuralNet):
     """A module that predicts: logits of a `BertModule`, or features of a `PooledEncoder`.
 
     Parameters
@@ -50,6 +44,8 @@ class InferenceNet(skorch.NeuralNet):
     max_length : int
         Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
     precision : {"float32", "bfloat16", "float16", "float64"}
+    or_float32 : bool, default=False
+        Whether float32 replaces a lower precision in which the encoder cannot compute.
     make_module : callable or None
         Called with the config and the ``module__`` parameters, gives the module. None: one with random weights.
     **kwargs : dict
@@ -58,13 +54,14 @@ class InferenceNet(skorch.NeuralNet):
 
     module_class = PooledEncoder
 
-    def __init__(self, config, *, pad_token_id, max_length, precision, make_module=None, **kwargs):
+    def __init__(self, config, *, pad_token_id, max_length, precision, or_float32=False, make_module=None, **kwargs):
         settings = {"criterion": None, "optimizer": torch.optim.AdamW, "train_split": None} | kwargs
         super().__init__(self.module_class, **settings)
         self.config = config
         self.pad_token_id = pad_token_id
         self.max_length = max_length
         self.precision = precision
+        self.or_float32 = or_float32
         self.make_module = make_module
 
     # -- storing ----------------------------------------------------------------------------------------
@@ -102,10 +99,17 @@ class InferenceNet(skorch.NeuralNet):
 
     # -- building ---------------------------------------------------------------------------------------
 
+    def initialize(self):
+        """Build the module on the device, and find out what its encoder can do if its family is unknown here."""
+        super().initialize()
+        self.padding_leaks_ = not self._is_tried and padding_leaks(self.module_, self.pad_token_id)
+        self._settle_precision()
+        return self
+
     def initialize_module(self):
         """The module that `make_module` gives, or one with random weights."""
         self.check_training_readiness()  # set_params(module__...) of a fitted net would give it random weights
-        self.config.dtype = _dtype(self.precision)
+        self.config.dtype = dtype_of(self.precision)
         self.module_ = (self.make_module or self.module)(self.config, **self.get_params_for("module"))
         self.group_ = DistributedContext()
         self._reset_token_budget()
@@ -127,12 +131,6 @@ class InferenceNet(skorch.NeuralNet):
         """None: prediction moves no weights."""
         return self
 
-    def move(self, device, precision):
-        """Compute on this device and in this precision from now on."""
-        self.module_.to(device, _dtype(precision))
-        self.device, self.precision = device, precision
-        self._reset_token_budget()
-
     def release_training_state(self):
         """Keep what prediction needs: the weights once, and a row of history per epoch."""
         history = History({**row, "batches": []} for row in self.history)
@@ -143,14 +141,6 @@ class InferenceNet(skorch.NeuralNet):
         self.group_ = DistributedContext()
         self._reset_token_budget()
         return self
-
-    def _reset_token_budget(self):
-        """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
-        self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
-
-    @property
-    def _device_type(self):
-        return torch.device(self.device).type
 
     # -- prediction -------------------------------------------------------------------------------------
 
@@ -228,7 +218,8 @@ class InferenceNet(skorch.NeuralNet):
     def get_iterator(self, dataset, training=False):
         """Batches of rows of similar lengths, the longest first: for the net's own use, since rows are reordered."""
         max_tokens = min(self.batch_size * self.max_length, self.max_tokens_)
-        return self._loader(dataset, TokenBudgetSampler(dataset.lengths, max_tokens, self.group_.rank_slice))
+        sampler = TokenBudgetSampler(dataset.lengths, max_tokens, self.group_.rank_slice, self.padding_leaks_)
+        return self._loader(dataset, sampler)
 
     def _loader(self, dataset, sampler):
         # A generator of its own: the loader would draw a seed from the caller's random state.
@@ -260,69 +251,6 @@ class InferenceNet(skorch.NeuralNet):
                 results[rows] = batch
                 bar.update(len(set(rows)))  # the last batch may hold copies
         return self.group_.gather_rows(results, mine, dataset)
-
-    # -- computing --------------------------------------------------------------------------------------
-
-    def infer(self, x, **fit_params):
-        """A batch of inputs to (B, num_labels) logits, in float32 or better."""
-        # Of features there is too little to compute for autocast and other kernels to pay.
-        with FastCpuKernels() if x.needs_encoder else nullcontext():
-            return self._compute(x.logits, autocast=x.needs_encoder)
-
-    def _compute(self, method, *, autocast=True):
-        """What a method of a batch gives, on the device and in the precision asked for; in float32 or better."""
-        use_one_thread_after_fork()
-        try:
-            with self._autocast() if autocast else nullcontext():
-                result = method(self.module_, self.device)
-        except RuntimeError as error:
-            if self.precision in _AUTOCAST and re.search("BFloat16|Half|dtype", str(error)):
-                raise ValueError(
-                    f"A {self.config.model_type!r} encoder cannot compute in {self.precision} ({error}). Pass "
-                    "precision='float32'."
-                ) from error
-            raise
-        return result.to(torch.promote_types(result.dtype, torch.float32))
-
-    def _autocast(self):
-        dtype = _AUTOCAST.get(self.precision)
-        return torch.autocast(self._device_type, dtype=dtype, enabled=dtype is not None)
-
-    def _in_pieces(self, compute, inputs, targets, max_rows=None):
-        """What `compute` gives for each piece of a batch, in pieces that the memory holds.
-
-        When it does not, all is computed again in pieces of half the size, and so is all that follows.
-
-        Raises
-        ------
-        MemoryError
-            If a single row is too much.
-        """
-        while True:
-            pieces = list(micro_batches(inputs, targets, self.max_tokens_, max_rows))
-            try:
-                return [compute(*piece) for piece in pieces]
-            except Exception as error:
-                if not is_out_of_memory(error) or not inputs.needs_encoder:
-                    raise
-                largest = pieces[0][0]
-                if largest.n_rows == 1:
-                    raise self._too_large(largest.row_size // largest.n_texts) from error
-            # Here, where the error no longer holds on to tensors.
-            self.module_.zero_grad(set_to_none=True)
-            release_memory(self.device)
-            self.max_tokens_ = largest.n_rows * largest.row_size // 2
-
-    def _too_large(self, n_tokens):
-        return MemoryError(
-            f"The device {str(self.device)!r} has too little memory for one row of {n_tokens} tokens at a time. Lower "
-            "max_length; in training, gradient_checkpointing=True or freeze need less, too."
-        )
-
-
-def _dtype(precision):
-    """Of the weights: the lower precisions are autocast's."""
-    return torch.float64 if precision == "float64" else torch.float32
 
 
 def _is_plain(value):

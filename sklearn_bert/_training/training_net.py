@@ -242,7 +242,8 @@ class BertNet(InferenceNet):
         """For the time of the training: only embeddings in use are trained, layers are recomputed if so configured."""
         encoder = self.module_.bert
         used = np.unique(np.append(dataset.tokens.input_ids, self.pad_token_id))
-        self.exit_stack_.enter_context(train_used_embeddings(encoder, used))
+        types = np.unique(dataset.tokens.token_type_ids)
+        self.exit_stack_.enter_context(train_used_embeddings(encoder, used, types))
         if self.training_config.gradient_checkpointing:
             self.exit_stack_.enter_context(gradient_checkpointing(encoder, FastCpuKernels))
 

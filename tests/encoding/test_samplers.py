@@ -132,3 +132,13 @@ def test_token_budget_sampler_with_few_batches_adds_no_copies():
 def test_token_budget_sampler_of_no_rows_is_empty():
     sampler = TokenBudgetSampler(np.array([], dtype=np.int64), 512)
     assert (len(sampler), list(sampler), len(sampler.order)) == (0, [], 0)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 20, 64, 10_000])
+def test_batches_of_one_length_hold_rows_of_one_length(max_tokens):
+    lengths = random_lengths(300)
+    sampler = TokenBudgetSampler(lengths, max_tokens, one_length=True)
+    batches = list(sampler)
+    assert all(len(set(lengths[batch])) == 1 for batch in batches)
+    assert all(len(batch) * lengths[batch[0]] <= max(max_tokens, lengths[batch[0]]) for batch in batches)
+    assert sorted(sampler.order) == list(range(300)) == sorted({i for batch in batches for i in batch})

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import CONFIG_MAPPING, AttentionInterface, AutoModel, BertModel
+from transformers import AttentionInterface, AutoModel, BertModel
 
 from sklearn_bert import BertClassifier, BertModule
 from sklearn_bert._model import cpu_kernels
@@ -17,42 +17,11 @@ from sklearn_bert._model.cpu_kernels import CPU_ATTENTION, FastCpuKernels, atten
 from sklearn_bert._model.dropout import set_dropout
 from tests.conftest import make_config
 from tests.helpers import FAST, cases
+from tests.model.families import EAGER_ONLY, THROUGH_THE_INTERFACE, config_of
 
 # transformers 5.0 compiles parts of DeBERTa and ModernBERT when they are first imported, by what torch has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 
-SIZES = {
-    "vocab_size": 50,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 32,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-DISTILBERT = {"vocab_size": 50, "dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 32}
-MODERN = SIZES | {"cls_token_id": 1, "sep_token_id": 2, "local_attention": 4}
-THROUGH_THE_INTERFACE = {
-    "bert": SIZES,
-    "roberta": SIZES,
-    "xlm-roberta": SIZES,
-    "camembert": SIZES,
-    "electra": SIZES | {"embedding_size": 8},
-    "albert": SIZES | {"embedding_size": 8},
-    "distilbert": DISTILBERT,
-    "modernbert": MODERN,
-    "nomic_bert": SIZES,
-    "eurobert": SIZES | {"num_key_value_heads": 2},  # two heads of the queries for one of the keys
-}
-EAGER_ONLY = {
-    "mpnet": SIZES,
-    "rembert": SIZES | {"input_embedding_size": 8, "output_embedding_size": 8},
-    "deberta": SIZES,
-    "deberta-v2": SIZES,
-    "convbert": SIZES | {"embedding_size": 16},
-}
 IDS = torch.arange(5, 19).view(2, 7)
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0, 0]])
 
@@ -73,12 +42,6 @@ def calls(monkeypatch):
         spy = SimpleNamespace(apply=lambda *args, f=function, n=name: calls.append(n) or f.apply(*args))
         monkeypatch.setattr(cpu_kernels, name, spy)
     return calls
-
-
-def config_of(model_type, settings):
-    if model_type not in CONFIG_MAPPING:
-        pytest.skip(f"this version of transformers has no {model_type}")
-    return CONFIG_MAPPING[model_type](**settings)
 
 
 def queries(n_heads=2, n_key_heads=2, dtype=torch.float64):

@@ -124,7 +124,7 @@ def test_the_parameters_move_as_plain_adamw_moves_them(make_net, dataset):
 def test_a_batch_in_pieces_gives_the_gradients_and_the_loss_of_the_whole(make_net, dataset, monkeypatch):
     steps = []
     for max_tokens in (10**6, 40, 1):
-        monkeypatch.setattr("sklearn_bert._training.inference_net._CACHED_TOKENS", max_tokens)
+        monkeypatch.setattr("sklearn_bert._training.computing._CACHED_TOKENS", max_tokens)
         net = make_net()
         net.notify("on_train_begin", X=dataset)
         loss = net.train_step(one_batch(net, dataset))["loss"]

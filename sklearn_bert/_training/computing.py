@@ -1,0 +1,117 @@
+"""A net's module on a device, in a precision and within its memory: what training and prediction share."""
+
+import re
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+
+from .._encoding.batching import micro_batches
+from .._model.cpu_kernels import FastCpuKernels
+from .._model.encoder_trial import TRIED_FAMILIES, try_encoder
+from .._runtime.device import is_out_of_memory, release_memory, use_one_thread_after_fork
+
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
+
+
+class ComputingMixin:
+    """Computing for a net with `module_`, `config`, `device`, `precision` and `or_float32`."""
+
+    def move(self, device, precision, or_float32=False):
+        """Compute on this device and in this precision from now on."""
+        self.module_.to(device, dtype_of(precision))
+        self.device, self.precision, self.or_float32 = device, precision, or_float32
+        self._settle_precision()
+        self._reset_token_budget()
+
+    @property
+    def _is_tried(self):
+        return self.config.model_type in TRIED_FAMILIES
+
+    def _settle_precision(self):
+        """float32 in the place of a lower precision in which the encoder cannot compute, if it may take it."""
+        self.unsupported_precision_ = None
+        if not self.or_float32 or self.precision not in _AUTOCAST or self._is_tried:
+            return
+        self.module_.eval()
+        try:
+            with self._autocast():
+                try_encoder(self.module_, self.pad_token_id)
+        except RuntimeError as error:
+            if not _is_about_dtype(error):
+                raise
+            self.unsupported_precision_, self.precision = self.precision, "float32"
+
+    def _reset_token_budget(self):
+        """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
+        self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
+
+    @property
+    def _device_type(self):
+        return torch.device(self.device).type
+
+    def infer(self, x, **fit_params):
+        """A batch of inputs to (B, num_labels) logits, in float32 or better."""
+        # Of features there is too little to compute for autocast and other kernels to pay.
+        with FastCpuKernels() if x.needs_encoder else nullcontext():
+            return self._compute(x.logits, autocast=x.needs_encoder)
+
+    def _compute(self, method, *, autocast=True):
+        """What a method of a batch gives, on the device and in the precision asked for; in float32 or better."""
+        use_one_thread_after_fork()
+        try:
+            with self._autocast() if autocast else nullcontext():
+                result = method(self.module_, self.device)
+        except RuntimeError as error:
+            if self.precision in _AUTOCAST and _is_about_dtype(error):
+                raise ValueError(
+                    f"A {self.config.model_type!r} encoder cannot compute in {self.precision} ({error}). Pass "
+                    "precision='float32'."
+                ) from error
+            raise
+        return result.to(torch.promote_types(result.dtype, torch.float32))
+
+    def _autocast(self):
+        dtype = _AUTOCAST.get(self.precision)
+        return torch.autocast(self._device_type, dtype=dtype, enabled=dtype is not None)
+
+    def _in_pieces(self, compute, inputs, targets, max_rows=None):
+        """What `compute` gives for each piece of a batch, in pieces that the memory holds.
+
+        When it does not, all is computed again in pieces of half the size, and so is all that follows.
+
+        Raises
+        ------
+        MemoryError
+            If a single row is too much.
+        """
+        while True:
+            pieces = list(micro_batches(inputs, targets, self.max_tokens_, max_rows))
+            try:
+                return [compute(*piece) for piece in pieces]
+            except Exception as error:
+                if not is_out_of_memory(error) or not inputs.needs_encoder:
+                    raise
+                largest = pieces[0][0]
+                if largest.n_rows == 1:
+                    raise self._too_large(largest.row_size // largest.n_texts) from error
+            # Here, where the error no longer holds on to tensors.
+            self.module_.zero_grad(set_to_none=True)
+            release_memory(self.device)
+            self.max_tokens_ = largest.n_rows * largest.row_size // 2
+
+    def _too_large(self, n_tokens):
+        return MemoryError(
+            f"The device {str(self.device)!r} has too little memory for one row of {n_tokens} tokens at a time. Lower "
+            "max_length; in training, gradient_checkpointing=True or freeze need less, too."
+        )
+
+
+def dtype_of(precision):
+    """Of the weights: the lower precisions are autocast's."""
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+def _is_about_dtype(error):
+    return re.search("BFloat16|Half|dtype", str(error)) is not None
