@@ -25,8 +25,9 @@ from ._encoding.truncation import resolve_max_length
 from ._estimator import TextInputMixin, unchanged_by_failure
 from ._fitted import FittedAttributes, learned_attributes
 from ._inspection.attribution import ExplainMixin
-from ._model.checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
+from ._model.checkpoint import count_positions, load_config, load_tokenizer
 from ._model.dropout import set_dropout
+from ._model.hub import resolve_checkpoint
 from ._model.module import BertModule
 from ._parameters import (
     CONSTRAINTS,
@@ -127,7 +128,7 @@ class BaseBertEstimator(
             held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
             plan = self._plan(rows, held_out, resume, self.max_epochs, self.checkpoint_dir)
             self._fit(plan, rows, held_out, bridge=partial(SklearnCallbackBridge, self, context, data))
-            warn_if_truncated(self.truncation_, stacklevel=4)
+            warn_if_truncated(self.truncation_)
         context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes=lambda: vars(self))
         return self
 
@@ -144,7 +145,7 @@ class BaseBertEstimator(
             self._fit(self._plan(rows, None, resume, max_epochs=1), rows, None, classes=classes)
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
-            warn_if_truncated(self.truncation_, stacklevel=5)
+            warn_if_truncated(self.truncation_)
         return self
 
     # -- the steps of a fit: plan, split, prepare, train, adopt ------------------------------------------

@@ -18,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from ._encoding.text_encoder import TextEncoder
 from ._encoding.truncation import resolve_max_length
 from ._estimator import TextInputMixin, unchanged_by_failure
-from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer, resolve_checkpoint
+from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer
+from ._model.hub import resolve_checkpoint
 from ._model.pooled_encoder import POOLINGS, PooledEncoder
 from ._parameters import Interval
 from ._runtime.device import resolve_device, resolve_precision, seeded
@@ -200,7 +201,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         folder = resolve_checkpoint(self.model, self.revision)
         config = load_config(folder)
         tokenizer = load_tokenizer(folder, config)
-        encoder = load_encoder(folder, config, needs_pooler=self.pooling == "pooler")
+        encoder = load_encoder(folder, config, random_pooler="raise" if self.pooling == "pooler" else "ignore")
         module = PooledEncoder(config, encoder=encoder, pooling="mean" if self.pooling == "auto" else self.pooling)
         return self._wrap(module, tokenizer, precision)
 

@@ -16,8 +16,8 @@ MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path i
 MAY_IMPORT = {  # the eight places of docs/architecture.md; the top may import all
     "_runtime": set(),
     "_data": set(),
-    "_model": set(),
-    "_encoding": {"_data"},
+    "_model": {"_runtime"},
+    "_encoding": {"_data", "_runtime"},
     "_training": {"_encoding", "_model", "_data", "_runtime"},
     "_storage": {"_training", "_encoding", "_model", "_data", "_runtime"},
     "_inspection": {"_encoding", "_training", "_runtime"},

@@ -66,7 +66,7 @@ def test_fit_passes_revision_to_the_hub(monkeypatch, reviews):
         asked.append((model, revision))
         raise OSError("no hub here")
 
-    monkeypatch.setattr("sklearn_bert._model.checkpoint.snapshot_download", snapshot_download)
+    monkeypatch.setattr("sklearn_bert._model.hub.snapshot_download", snapshot_download)
     with pytest.raises(OSError, match="no hub here"):
         BertClassifier("org/name", revision="v1", device="cpu").fit(*reviews)
     assert set(asked) == {("org/name", "v1")}

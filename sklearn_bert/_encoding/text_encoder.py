@@ -3,9 +3,9 @@
 Decided in `fit`, and the same in every prediction.
 """
 
-import warnings
 from dataclasses import dataclass
 
+from .._runtime.user_warnings import warn_user
 from .batching import EncodedDataset
 from .tokenization import token_places, tokenize, truncation_report
 
@@ -90,13 +90,12 @@ class TextEncoder:
         return ([text for pair in zip(*columns, strict=True) for text in pair],) if self.bi_encoder else columns
 
 
-def warn_if_truncated(report, stacklevel):
+def warn_if_truncated(report):
     """Warn whoever called `fit` if more than one row in a hundred was cut."""
     if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
-        warnings.warn(
+        warn_user(
             f"{report.n_truncated} of {report.n_rows} rows are longer than max_length={report.max_length} tokens and "
             f"were cut; the longest text has {report.longest}. Raise max_length if the model can take more (None is "
             "its own limit), or read all of single texts with long_text='window'. truncation_ has the figures.",
-            UserWarning,
-            stacklevel=stacklevel,
+            about=("truncation", report.max_length),
         )

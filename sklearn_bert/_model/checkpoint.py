@@ -1,79 +1,19 @@
-"""A model id or a folder becomes a local folder, and the folder a config, a tokenizer and an encoder.
+"""A checkpoint's folder becomes a config, a tokenizer and an encoder.
 
-Only this module asks the hub. All files come from one local folder, which is checked for completeness first.
-Loading therefore succeeds as a whole or raises an error that names what was requested, what is missing and
-what to do. Remote code is never run, and ``.bin`` weights are read by torch's weights-only unpickler.
+Each loads completely or raises an error that says what to do. Remote code is never run, and ``.bin`` weights are read
+by torch's weights-only unpickler.
 """
 
 import inspect
 import json
-import logging
-import os
-import warnings
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import torch
 import transformers
-from huggingface_hub import snapshot_download
-from huggingface_hub.utils import HFValidationError
-from huggingface_hub.utils.tqdm import progress_bar_states
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-_TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-)
-_DOWNLOADS = (
-    ["*.json", "*.txt", "*.model", "*.codes", "*.safetensors"],
-    ["pytorch_model.bin", "pytorch_model-*.bin"],  # only when the repository has no safetensors
-)
-_SUBFOLDERS = ["*/*"]
-_NO_WEIGHTS = "model weights"
-_OTHER_CHECKPOINT = "Check the connection, or choose another checkpoint or revision."
-_SAVE_AGAIN = "Save the checkpoint again with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)."
-
-
-def resolve_checkpoint(model, revision=None):
-    """Local folder of a checkpoint; a model id is downloaded unless the cache is complete.
-
-    Parameters
-    ----------
-    model : str or path
-        A folder, or a model id of the hub such as ``"google-bert/bert-base-uncased"``.
-    revision : str or None
-        Branch, tag or commit of a model id.
-
-    Returns
-    -------
-    folder : Path
-        A folder with config, weights and tokenizer.
-
-    Raises
-    ------
-    OSError
-        If the folder lacks a file, or files are missing in the cache and cannot be downloaded.
-    """
-    folder = Path(model)
-    if os.path.isdir(model):
-        _check_complete(folder, f"The folder {str(folder)!r}", _SAVE_AGAIN)
-        return folder
-    if isinstance(model, os.PathLike) or folder.is_absolute() or not model or model[0] in ".~":
-        raise OSError(
-            f"{str(model)!r} is not a folder. Expected a folder with a checkpoint's config, weights and "
-            "tokenizer, or a model id of the hub. Check the path."
-        )
-    cached = _snapshot(model, revision, local_files_only=True)
-    if cached is None or _missing_parts(cached):
-        cached = _snapshot(model, revision, local_files_only=False)
-    _check_complete(cached, f"The local copy of {model!r}{_at(revision)}", _OTHER_CHECKPOINT)
-    return cached
+from .._runtime.user_warnings import warn_user
+from .hub import SAVE_AGAIN, quiet, why
 
 
 def load_config(folder):
@@ -91,7 +31,7 @@ def load_config(folder):
             own = own_config(folder)
             config = AutoConfig.for_model(**own) if own else AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except OSError as error:
-        raise OSError(f"The config.json of {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
+        raise OSError(f"The config.json of {str(folder)!r} cannot be read: {why(error)}. {SAVE_AGAIN}") from error
     except Exception as error:  # unknown architectures and invalid values raise many kinds
         raise ValueError(
             f"The config.json of {str(folder)!r} is none that transformers {transformers.__version__} can build without"
@@ -139,7 +79,7 @@ def load_tokenizer(folder, config):
         except (ImportError, MemoryError):
             raise
         except Exception as error:  # tokenizers raises bare Exceptions on damaged files
-            raise OSError(f"The tokenizer in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
+            raise OSError(f"The tokenizer in {str(folder)!r} cannot be read: {why(error)}. {SAVE_AGAIN}") from error
     tokenizer.chat_template = None  # an encoder needs none, and several would be saved as more files
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= config.vocab_size:
@@ -154,7 +94,7 @@ def load_tokenizer(folder, config):
     return tokenizer
 
 
-def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
+def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore"):
     """The pretrained encoder in a folder; a pooler that the checkpoint lacks starts with random weights.
 
     Parameters
@@ -164,8 +104,8 @@ def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
     config : transformers.PreTrainedConfig
     dtype : torch.dtype, default=torch.float32
         Of the weights.
-    needs_pooler : bool, default=False
-        Whether a pooler without trained weights is an error.
+    random_pooler : {"ignore", "warn", "raise"}, default="ignore"
+        What to do about a pooler without trained weights.
 
     Returns
     -------
@@ -176,7 +116,7 @@ def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
     OSError
         If the weights cannot be read, or do not match the config.
     ValueError
-        If the encoder takes no token ids or no attention mask, or lacks a trained pooler that it needs.
+        If the encoder takes no token ids or no attention mask, or lacks a trained pooler that it may not lack.
     """
     try:
         with quiet():
@@ -192,14 +132,14 @@ def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
     except (ImportError, MemoryError):
         raise
     except Exception as error:  # safetensors and torch raise many kinds on damaged files
-        raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {_SAVE_AGAIN}") from error
+        raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {SAVE_AGAIN}") from error
     # transformers gives random values to what the file lacks. Only a pooler may start so.
     misfits = [key for key in report["missing_keys"] if "pooler" not in key]
     misfits += [str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]]
     if misfits:
         raise OSError(
             f"The weights in {str(folder)!r} are not those that its config.json describes: absent or of another shape "
-            f"are {', '.join(sorted(misfits)[:3])}{', ...' if len(misfits) > 3 else ''}. {_SAVE_AGAIN}"
+            f"are {', '.join(sorted(misfits)[:3])}{', ...' if len(misfits) > 3 else ''}. {SAVE_AGAIN}"
         )
     parameters = inspect.signature(encoder.forward).parameters
     if "input_ids" not in parameters:
@@ -210,7 +150,13 @@ def load_encoder(folder, config, dtype=torch.float32, *, needs_pooler=False):
             "Choose an encoder with attention, such as BERT."
         )
     lacks_pooler = getattr(encoder, "pooler", None) is None or any("pooler" in key for key in report["missing_keys"])
-    if needs_pooler and lacks_pooler:
+    if lacks_pooler and random_pooler == "warn":
+        warn_user(
+            f"{str(folder)!r} holds no trained pooler, so training starts with one of random weights. Pass "
+            "pooling='mean', which needs none.",
+            about=("pooler", str(folder)),
+        )
+    if lacks_pooler and random_pooler == "raise":
         raise ValueError(
             f"{str(folder)!r} holds no trained pooler, so its vectors would be of random weights. Pass pooling='mean' "
             "or 'cls'."
@@ -222,98 +168,3 @@ def own_config(folder):
     """The encoder's config, a dict, in the folder of a stored estimator that transformers cannot load, else None."""
     with suppress(ValueError, TypeError, KeyError):  # a damaged file raises when the config is loaded
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder_config"]
-
-
-def _snapshot(model, revision, *, local_files_only):
-    """Folder with the files of a model id; None if only the cache may be used and it has none of them."""
-    try:
-        with quiet():
-            for patterns in _DOWNLOADS:
-                folder = Path(
-                    snapshot_download(
-                        model,
-                        revision=revision,
-                        local_files_only=local_files_only,
-                        allow_patterns=patterns,
-                        ignore_patterns=_SUBFOLDERS,
-                    )
-                )
-                if not any(part == _NO_WEIGHTS or part.endswith(".bin") for part in _missing_parts(folder)):
-                    break
-            return folder
-    except HFValidationError as error:
-        raise OSError(
-            f"model={model!r} is neither a folder nor a valid model id. Expected a folder with a checkpoint, or an id "
-            "of the form 'name' or 'organisation/name'. Check the spelling."
-        ) from error
-    except Exception as error:  # offline, not found, gated, disk full: the hub's client has many kinds
-        if local_files_only:
-            # The cache may lack files that are not needed here.
-            return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
-        raise OSError(
-            f"model={model!r}{_at(revision)} is neither a folder nor complete in the local cache, and the hub did not "
-            f"give it: {why(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
-            "is private, or pass the folder of a downloaded checkpoint."
-        ) from error
-
-
-def _at(revision):
-    return f" at revision {revision!r}" if revision else ""
-
-
-def why(error):
-    """The type of an error and its first informative line, without the last full stop."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and "Client Error" not in line and "Server Error" not in line]
-    return f"{type(error).__name__}, {lines[0].split('. ')[0].rstrip('.') if lines else 'no reason given'}"
-
-
-def _check_complete(folder, name, cure):
-    missing = _missing_parts(folder)
-    if missing:
-        raise OSError(
-            f"{name} lacks {' and '.join(missing)}. Expected config.json, model.safetensors (or pytorch_model.bin) and "
-            f"the tokenizer's files. {cure}"
-        )
-
-
-def _missing_parts(folder):
-    parts = {"config.json": ("config.json",), _NO_WEIGHTS: _WEIGHTS, "a tokenizer": _TOKENIZER}
-    missing = [part for part, names in parts.items() if not any((folder / name).is_file() for name in names)]
-    return missing + [name for name in _shards(folder) if Path(name).name != name or not (folder / name).is_file()]
-
-
-def _shards(folder):
-    """Names of the shards of the weights, from their index; empty if the weights are one file."""
-    weights = next((name for name in _WEIGHTS if (folder / name).is_file()), "")
-    if not weights.endswith(".index.json"):
-        return []
-    with suppress(ValueError, TypeError, KeyError, AttributeError):  # loading the weights will raise
-        return sorted(set(map(str, json.loads((folder / weights).read_text())["weight_map"].values())))
-    return []
-
-
-@contextmanager
-def quiet():
-    """A context without progress bars, load reports and retry messages; afterwards the settings are as before.
-
-    There is one set of these settings per process, so only one thread at a time may load. Callers hold a lock.
-    """
-    hf = transformers.utils.logging
-    loggers = [logging.getLogger("transformers"), logging.getLogger("huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    bars, hub_bars = hf.is_progress_bar_enabled(), dict(progress_bar_states)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the hub's client warns about environment variables
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        hf.disable_progress_bar()
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-            if bars:
-                hf.enable_progress_bar()
-            progress_bar_states.clear()
-            progress_bar_states.update(hub_bars)

@@ -81,7 +81,8 @@ class PooledEncoder(nn.Module):
     @classmethod
     def from_folder(cls, folder: str | PathLike[str], config: PreTrainedConfig, **params: Any) -> Self:
         """Such a module around the pretrained encoder of a checkpoint's folder, in the config's dtype."""
-        return cls(config, encoder=load_encoder(folder, config, config.dtype), **params)
+        random_pooler = "warn" if params.get("pooling", "pooler") == "pooler" else "ignore"
+        return cls(config, encoder=load_encoder(folder, config, config.dtype, random_pooler=random_pooler), **params)
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None):
         """Features, see `features`."""

@@ -6,10 +6,11 @@
 import gc
 import os
 import threading
-import warnings
 from contextlib import contextmanager
 
 import torch
+
+from .user_warnings import warn_user
 
 _MIN_CUDA_BF16 = (8, 0)  # compute capability of the first GPUs with bfloat16 arithmetic
 _CPU_BF16 = ("avx512_bf16", "amx_bf16")
@@ -132,11 +133,9 @@ def resolve_available(device, precision):
             last_error = error
             continue
         if choice != (device, precision):
-            warnings.warn(
+            warn_user(
                 f"Fitted with device={str(device)!r} and precision={precision!r}, which cannot be had here; predicting "
                 f"with device={choice[0]!r} and precision={choice[1]!r}. {last_error}",
-                UserWarning,
-                stacklevel=2,
             )
         return resolved
 

@@ -13,7 +13,8 @@ import transformers
 
 from .._data.targets import TARGETS, RegressionTarget, SingleLabelTarget
 from .._encoding.truncation import resolve_max_length
-from .._model.checkpoint import count_positions, load_config, load_tokenizer, own_config, quiet, why
+from .._model.checkpoint import count_positions, load_config, load_tokenizer, own_config
+from .._model.hub import quiet, why
 
 _ARCHITECTURE = "BertForSequenceClassification"
 _SAVE_AGAIN = "Save the model again with model.save_pretrained(folder)."

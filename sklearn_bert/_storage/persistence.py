@@ -6,7 +6,6 @@ stored as they are, so a new parameter or fitted attribute needs no line here.
 
 from __future__ import annotations
 
-import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Literal, Self
@@ -17,8 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._data.targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from .._encoding.text_encoder import TextEncoder
 from .._encoding.truncation import TruncationReport, resolve_max_length
-from .._model.checkpoint import count_positions, load_config, load_tokenizer, resolve_checkpoint
+from .._model.checkpoint import count_positions, load_config, load_tokenizer
+from .._model.hub import resolve_checkpoint
 from .._runtime.device import resolve_available, seeded
+from .._runtime.user_warnings import warn_user
 from .folder import read_arrays, read_manifest, refuse_if_replaced, write_folder
 from .huggingface import fold_scale, load_transformers_classifier, to_config, to_tokenizer
 from .json_values import NotPlainError, decode, encode
@@ -225,11 +226,9 @@ class StorableMixin(PicklableMixin):
             try:
                 encoded[name] = encode(value)
             except NotPlainError as error:
-                warnings.warn(
+                warn_user(
                     f"The parameter {name!r} is {error}, which JSON cannot hold. It is left out, and has its default "
-                    "after loading. Set it again with set_params.",
-                    UserWarning,
-                    stacklevel=3,
+                    "after loading. Set it again with set_params."
                 )
         return encoded
 

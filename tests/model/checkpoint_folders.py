@@ -16,7 +16,8 @@ from huggingface_hub import snapshot_download, utils
 from safetensors.torch import save_file
 from transformers import BertForPreTraining, BertModel
 
-from sklearn_bert._model.checkpoint import load_config, load_encoder, load_tokenizer, resolve_checkpoint
+from sklearn_bert._model.checkpoint import load_config, load_encoder, load_tokenizer
+from sklearn_bert._model.hub import resolve_checkpoint
 from tests.conftest import WORDS, make_config, make_tokenizer
 
 CONFIG, WEIGHTS, BIN, TOKENIZER = "config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.json"

@@ -37,7 +37,7 @@ def hub(folder, tmp_path, monkeypatch):
         (folder / extra).parent.mkdir(exist_ok=True)
         (folder / extra).write_bytes(b"not needed")
     hub = Hub(folder, tmp_path / "cache")
-    monkeypatch.setattr("sklearn_bert._model.checkpoint.snapshot_download", hub)
+    monkeypatch.setattr("sklearn_bert._model.hub.snapshot_download", hub)
     return hub
 
 

@@ -18,13 +18,14 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from sklearn_bert import BertClassifier
 from sklearn_bert._model.checkpoint import (
     count_positions,
     load_config,
     load_encoder,
     load_tokenizer,
-    resolve_checkpoint,
 )
+from sklearn_bert._model.hub import resolve_checkpoint
 from tests.conftest import WORDS, make_config, make_tokenizer
 from tests.model.checkpoint_folders import (
     BAD_WEIGHTS,
@@ -136,7 +137,20 @@ def test_a_needed_pooler_without_trained_weights_raises(folder):
         "'cls'."
     )
     with pytest.raises(ValueError, match=message_pattern(message)):
-        load_encoder(folder, config, needs_pooler=True)
+        load_encoder(folder, config, random_pooler="raise")
+
+
+def test_training_a_pooler_without_trained_weights_warns_once(folder):
+    BertModel(make_config(N_TOKENS), add_pooling_layer=False).save_pretrained(folder)
+    message = (
+        f"{str(folder)!r} holds no trained pooler, so training starts with one of random weights. Pass pooling='mean', "
+        "which needs none."
+    )
+    settings = {"max_epochs": 2, "device": "cpu", "head_init": "random"}
+    with pytest.warns(UserWarning, match=message_pattern(message)) as caught:
+        BertClassifier(folder, **settings).fit(["good", "bad"] * 4, [0, 1] * 4)
+    assert [warning.filename for warning in caught] == [__file__]
+    BertClassifier(folder, **settings, pooling="mean").fit(["good", "bad"] * 4, [0, 1] * 4)  # warnings are errors
 
 
 def test_an_encoder_without_an_attention_mask_raises(folder):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub import errors
 
-from sklearn_bert._model.checkpoint import resolve_checkpoint
+from sklearn_bert._model.hub import resolve_checkpoint
 from tests.model.checkpoint_folders import (
     BIN,
     CONFIG,
