@@ -200,24 +200,24 @@ class BaseBertEstimator(
             tokenizer = load_tokenizer(folder, config)
             make_module = partial(BertModule.from_folder, folder)
         set_dropout(config, dropout=self.dropout, attention_dropout=self.attention_dropout)
-        pooling, bi_encoder, learning_rate = resolve_recipe(self, config, n_columns)
+        recipe = resolve_recipe(self, config, n_columns)
         if plan.resume:
-            check_same_structure(self, pooling, bi_encoder)
-        n_encoded_together = 1 if bi_encoder else n_columns
+            check_same_structure(self, recipe)
+        n_encoded_together = 1 if recipe.bi_encoder else n_columns
         max_length = resolve_max_length(self.max_length, tokenizer, count_positions(config), n_encoded_together)
-        text_encoder = TextEncoder(tokenizer, max_length, self.long_text, self.stride, bi_encoder)
+        text_encoder = TextEncoder(tokenizer, max_length, self.long_text, self.stride, recipe.bi_encoder)
         text_encoder.check(n_columns)
         net = self.net_class(
             config,
-            training_config(self, plan, learning_rate, target.loss_params),
+            training_config(self, plan, recipe, target.loss_params),
             pad_token_id=tokenizer.pad_token_id,
             max_length=max_length,
             precision=plan.precision,
             or_float32=self.precision == "auto",
             device=plan.device,
             make_module=make_module,
-            module__pooling=pooling,
-            module__bi_encoder=bi_encoder,
+            module__pooling=recipe.pooling,
+            module__bi_encoder=recipe.bi_encoder,
             **net_params(self, verbose=self.verbose if plan.group.is_first else 0),
         )
         return net, text_encoder

@@ -55,7 +55,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         **Network.** How the last hidden states become one vector per text. "pooler" passes the state of
         ``[CLS]`` through a dense layer and tanh, as BERT does. "cls" is the state of ``[CLS]``. "mean" is
-        the mean over all tokens. "auto" is "mean" with ``head_init="linear_probe"``, otherwise "pooler".
+        the mean over all tokens. "auto" is "pooler" with ``head_init="random"`` and an encoder that is
+        trained, otherwise "mean".
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
         How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It is good for similarity, from a few
@@ -82,7 +83,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Which part keeps its pretrained weights: the embeddings; the embeddings and this number of the lowest
         layers; or the whole encoder. Frozen parts need no gradients and no optimizer memory, and have no
         dropout. A frozen encoder encodes each text once per fit, and the epochs train the head on its
-        outputs, which is fast: use a higher `head_learning_rate` and more `max_epochs`.
+        outputs, which is fast: more `max_epochs` cost little.
     max_epochs : int, default=3
         **Training.** Number of passes over the training rows.
     batch_size : int, default=32
@@ -100,9 +101,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         Peak learning rate of AdamW [2]_. The rate rises linearly during the warm-up and then falls linearly
         towards 0. "auto" is 5e-5 for the hidden size of bert-base (768), and inversely proportional to the
         hidden size: 1e-4 for 384.
-    head_learning_rate : float, default=None
+    head_learning_rate : float, "auto" or None, default="auto"
         Peak learning rate of the head: the last linear layer and the layers of `hidden_layer_sizes`. None
-        is `learning_rate`.
+        is `learning_rate`. "auto" is so, too, unless the encoder is frozen, the head starts at random (a
+        random `head_init`, or hidden layers) and `learning_rate` is "auto": then it is 100 times that.
     layer_decay : float, default=1.0
         Factor of the learning rate from each encoder layer to the one below it; the last layer has
         `learning_rate` [6]_. Values of about 0.8 to 0.95 keep more of the pretrained lower layers.
@@ -269,7 +271,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         micro_batch_size: int | None = None,
         gradient_checkpointing: bool = False,
         learning_rate: float | Literal["auto"] = "auto",
-        head_learning_rate: float | None = None,
+        head_learning_rate: float | Literal["auto"] | None = "auto",
         layer_decay: float = 1.0,
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.1,

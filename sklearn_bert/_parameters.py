@@ -2,6 +2,7 @@
 
 from numbers import Integral, Real
 from os import PathLike
+from typing import NamedTuple
 
 import torch
 from sklearn.utils import _param_validation
@@ -12,6 +13,9 @@ from ._runtime.progress import write_line
 from ._training.training_net import TrainingConfig
 
 _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
+# A head that starts at random on features that stay: on tickets, SST-2, TREC and EmoBank, 200 to 1,000 rows, no other
+# of six factors from 1 to 1000 was better for a linear head and a hidden layer alike.
+_FROZEN_HEAD_FACTOR = 100.0
 _RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
 
 
@@ -41,7 +45,7 @@ CONSTRAINTS = {
     "micro_batch_size": [Interval(Integral, 1, None, closed="left"), None],
     "gradient_checkpointing": ["boolean"],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-    "head_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+    "head_learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
     "layer_decay": [Interval(Real, 0, 1, closed="right")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
@@ -76,24 +80,38 @@ def check_params(estimator):
             )
 
 
+class Recipe(NamedTuple):
+    """What "auto" stands for."""
+
+    pooling: str
+    bi_encoder: bool
+    learning_rate: float
+    head_learning_rate: float
+
+
 def resolve_recipe(estimator, config, n_columns):
-    """Pooling, whether pairs go to a bi-encoder, and learning rate: what "auto" stands for."""
+    """The `Recipe` of the constructor's parameters, for an encoder of this config and so many text columns."""
     probe = estimator.head_init == "linear_probe"
-    pooling = ("mean" if probe else "pooler") if estimator.pooling == "auto" else estimator.pooling
+    frozen = estimator.freeze is not None and estimator.freeze in ("encoder", config.num_hidden_layers)
+    pooling = ("mean" if probe or frozen else "pooler") if estimator.pooling == "auto" else estimator.pooling
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     # The wider the model, the more each step of Adam moves its outputs: as ELECTRA's three sizes have it.
     auto_rate = _RATE_OF_BERT_BASE * _WIDTH_OF_BERT_BASE / config.hidden_size
-    learning_rate = auto_rate if estimator.learning_rate == "auto" else estimator.learning_rate
-    return pooling, bi_encoder and n_columns == 2, learning_rate
+    rate = auto_rate if estimator.learning_rate == "auto" else estimator.learning_rate
+    head_rate = rate if estimator.head_learning_rate in ("auto", None) else estimator.head_learning_rate
+    random_start = not probe or len(estimator.hidden_layer_sizes)
+    if frozen and random_start and estimator.learning_rate == estimator.head_learning_rate == "auto":
+        head_rate = _FROZEN_HEAD_FACTOR * auto_rate
+    return Recipe(pooling, bi_encoder and n_columns == 2, rate, head_rate)
 
 
-def check_same_structure(estimator, pooling, bi_encoder):
+def check_same_structure(estimator, recipe):
     """Refuse to resume with a fitted module that is not what the parameters ask for."""
     module = estimator.module_
     sizes = [layer.out_features for layer in module.hidden]
     found = {"pooling": module.pooling, "bi_encoder": module.bi_encoder, "hidden_layer_sizes": sizes}
     wanted_sizes = list(estimator.hidden_layer_sizes)
-    wanted = {"pooling": pooling, "bi_encoder": bi_encoder, "hidden_layer_sizes": wanted_sizes}
+    wanted = {"pooling": recipe.pooling, "bi_encoder": recipe.bi_encoder, "hidden_layer_sizes": wanted_sizes}
     if found != wanted:
         raise ValueError(
             f"The fitted module has {found}, the parameters ask for {wanted}. Set them back to go on training, or "
@@ -101,14 +119,14 @@ def check_same_structure(estimator, pooling, bi_encoder):
         )
 
 
-def training_config(estimator, plan, learning_rate, loss_params):
-    """The `TrainingConfig` of the constructor's parameters, the plan of the fit and the target's `loss_params`."""
+def training_config(estimator, plan, recipe, loss_params):
+    """The `TrainingConfig` of the constructor's parameters, the fit's plan and recipe, and the loss's parameters."""
     probe = estimator.head_init == "linear_probe" and not len(estimator.hidden_layer_sizes) and not plan.resume
     return TrainingConfig(
         seed=plan.seed,
         max_epochs=plan.max_epochs,
-        learning_rate=learning_rate,
-        head_learning_rate=estimator.head_learning_rate,
+        learning_rate=recipe.learning_rate,
+        head_learning_rate=recipe.head_learning_rate,
         layer_decay=estimator.layer_decay,
         weight_decay=estimator.weight_decay,
         warmup_fraction=estimator.warmup_fraction,

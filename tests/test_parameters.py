@@ -77,10 +77,15 @@ def test_a_bool_is_no_number_of_the_other_estimators(tiny_bert, reviews):
         ({}, "mean", True),
         ({"head_init": "random"}, "pooler", False),
         ({"head_init": "random", "pooling": "cls", "pair_encoding": "bi_encoder"}, "cls", True),
+        ({"head_init": "random", "freeze": "encoder"}, "mean", False),
+        ({"head_init": "random", "freeze": 2}, "mean", False),
+        ({"head_init": "random", "freeze": 1}, "pooler", False),
         ({"pair_encoding": "cross_encoder"}, "mean", False),
     ],
 )
-def test_auto_pooling_and_auto_pair_encoding_follow_head_init(tiny_bert, reviews, changes, pooling, bi_encoder):
+def test_auto_pooling_and_auto_pair_encoding_follow_head_init_and_freeze(
+    tiny_bert, reviews, changes, pooling, bi_encoder
+):
     pairs = pd.DataFrame({"first": reviews[0], "second": reviews[0][::-1]})
     module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
     assert (module.pooling, module.bi_encoder) == (pooling, bi_encoder)
@@ -97,6 +102,32 @@ def test_auto_learning_rate_follows_the_hidden_size(tiny_bert, reviews, learning
 def test_fit_raises_for_invalid_hidden_layer_sizes(tiny_bert, reviews, sizes):
     with pytest.raises(ValueError, match=re.escape(f"Got hidden_layer_sizes={sizes!r}, expected ints of at least 1")):
         BertClassifier(tiny_bert, hidden_layer_sizes=sizes).fit(*reviews)
+
+
+AUTO = 5e-5 * 768 / 16
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, AUTO),
+        ({"freeze": "encoder"}, AUTO),
+        ({"head_init": "random"}, AUTO),
+        ({"freeze": 1, "head_init": "random"}, AUTO),
+        ({"freeze": "encoder", "head_init": "random"}, 100 * AUTO),
+        ({"freeze": "encoder", "hidden_layer_sizes": (4,)}, 100 * AUTO),
+        ({"freeze": 2, "hidden_layer_sizes": (4,)}, 100 * AUTO),
+        ({"freeze": "encoder", "head_init": "random", "learning_rate": 1e-3}, 1e-3),
+        ({"freeze": "encoder", "head_init": "random", "head_learning_rate": None}, AUTO),
+        ({"freeze": "encoder", "head_init": "random", "head_learning_rate": 0.3}, 0.3),
+        ({"head_learning_rate": 0.3}, 0.3),
+    ],
+    ids=str,
+)
+def test_auto_head_learning_rate_follows_freeze_and_the_start_of_the_head(tiny_bert, reviews, params, expected):
+    callback = KeepTrainingConfig()
+    BertClassifier(tiny_bert, max_epochs=1, device="cpu", callbacks=[callback], **params).fit(*reviews)
+    assert callback.config_.head_learning_rate == pytest.approx(expected)
 
 
 class KeepTrainingConfig(Callback):

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
+
+from sklearn_bert import BertClassifier
 
 TAGS = ["refund_wanted", "angry", "repeat_contact", "deadline", "cancel_threat", "grateful"]
 
@@ -40,3 +42,13 @@ def test_tfidf_baseline_has_moderate_accuracy(tickets):
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     accuracy = cross_val_score(model, tickets["message"], tickets["team"], cv=folds).mean()
     assert 0.70 < accuracy < 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("params", [{}, {"head_init": "random"}, {"hidden_layer_sizes": (128,)}], ids=str)
+def test_a_head_on_a_frozen_encoder_learns_with_no_other_parameter_set(minilm, tickets, params):
+    """With the rate of an encoder a random head stays at chance, which is 0.2."""
+    train, test = train_test_split(tickets, train_size=200, stratify=tickets["team"], random_state=0)
+    classifier = BertClassifier(minilm, freeze="encoder", random_state=0, device="cpu", **params)
+    classifier.fit(train["message"], train["team"])
+    assert classifier.score(test["message"], test["team"]) > 0.70
