@@ -4,13 +4,18 @@ Containers are recognised by their methods, so pandas and polars need not be ins
 no tokenizer and no estimator.
 """
 
+from collections.abc import Mapping, Set
+
+import numpy as np
+
+from .containers import has_method, name_rows, refuse_lazy, split_table, text_key
 from .missing import is_missing
 
 _EXPECTED = (
     "Expected the texts as a list of str, a 1-D array, a Series, or a DataFrame or 2-D array with one "
     "text column, or with two for sentence pairs."
 )
-_MAX_ROWS_NAMED = 5
+_SEQUENCES = (list, tuple, np.ndarray)
 
 
 def check_texts(X):
@@ -18,7 +23,7 @@ def check_texts(X):
 
     Parameters
     ----------
-    X : list, tuple, ndarray, pandas or polars Series or DataFrame
+    X : list, tuple, ndarray, Series or DataFrame of pandas or polars, array or table of pyarrow
         ``n`` texts; or ``n`` sentence pairs, as two columns or as a list of ``(first, second)``
         tuples.
 
@@ -45,16 +50,29 @@ def check_texts(X):
 
 def _split_columns(X):
     """Split X into its columns: a list of one or two 1-D containers of length n."""
+    refuse_lazy(X, "X")
     if isinstance(X, (str, bytes)):
         raise ValueError(f"X is one {type(X).__name__}, not a collection of texts. {_EXPECTED} Wrap it in a list: [X].")
-    if isinstance(X, (dict, set, frozenset, type)) or not hasattr(X, "__len__") or getattr(X, "shape", None) == ():
+    if has_method(X, "toarray"):
+        raise ValueError(
+            f"X is a sparse matrix of shape {X.shape}, which holds vectors. {_EXPECTED} Pass the texts themselves, "
+            "without a vectorizer before: the model has its own tokenizer."
+        )
+    record = _first_record(X)
+    if record:
+        raise ValueError(
+            f"X is of type {type(X).__name__}, not a sequence of texts. {_EXPECTED} Select the texts by their key, for "
+            f"example X[{text_key(record)!r}]; the keys are {list(record)}."
+        )
+    if isinstance(X, (Mapping, Set, type)) or not hasattr(X, "__len__") or getattr(X, "shape", None) == ():
         raise ValueError(
             f"X is of type {type(X).__name__}, not a sequence of texts. {_EXPECTED} Collect the texts first, for "
             "example with list(X)."
         )
-    if hasattr(X, "columns"):
-        _check_n_columns(len(X.columns))
-        return [X.iloc[:, j] if hasattr(X, "iloc") else X[X.columns[j]] for j in range(len(X.columns))]
+    table = split_table(X)
+    if table is not None:
+        _check_n_columns(len(table[0]), X)
+        return table[1]
     if getattr(X, "ndim", 1) > 1:
         if X.ndim > 2:
             raise ValueError(f"X has {X.ndim} dimensions. {_EXPECTED} Reshape it to one row per text or pair.")
@@ -65,36 +83,51 @@ def _split_columns(X):
     return [X]
 
 
+def _first_record(X):
+    """X itself if it maps keys to texts, the first row of a dataset of Hugging Face; None for anything else."""
+    if isinstance(X, Mapping):
+        return X
+    is_dataset = hasattr(type(X), "column_names") and not hasattr(X, "columns")  # Arrow tables have both
+    return X[0] if is_dataset and len(X) else None
+
+
 def _split_tuples(X):
     """Split n tuples of one or two texts into one or two columns, each a tuple of n texts."""
     size = len(X[0])
     wrong = [i for i, row in enumerate(X) if not isinstance(row, tuple) or len(row) != size]
     if wrong:
         raise ValueError(
-            f"X begins with a tuple of {size}, but not all rows are such tuples: see {_name_rows(wrong)}. "
+            f"X begins with a tuple of {size}, but not all rows are such tuples: see {name_rows(wrong)}. "
             "Give every row the same number of texts: all single texts, or all (first, second) tuples."
         )
     _check_n_columns(size)
     return list(zip(*X, strict=True))
 
 
-def _check_n_columns(n_columns):
+def _check_n_columns(n_columns, X=None):
     if n_columns not in (1, 2):
+        select = "X.select(['question', 'answer'])" if hasattr(type(X), "column_names") else "X[['question', 'answer']]"
         raise ValueError(
             f"X has {n_columns} columns. {_EXPECTED} Select the text columns first, "
-            "for example X[['question', 'answer']], or pick one inside a ColumnTransformer."
+            f"for example {select}, or pick one inside a ColumnTransformer."
         )
 
 
 def _to_str_list(column):
     """Convert a 1-D container to a list of plain str, or raise an error that names the rows that are not str."""
-    if hasattr(column, "to_list"):  # of pandas and polars; keeps their missing values recognisable
-        texts = column.to_list()
-    elif hasattr(column, "tolist"):
-        texts = column.tolist()
+    for name in (
+        "to_list",
+        "tolist",
+        "to_pylist",
+    ):  # keep the missing values of pandas, polars and pyarrow recognisable
+        if has_method(column, name):
+            texts = getattr(column, name)()
+            break
     else:
         texts = list(column)
     if set(map(type, texts)) - {str}:
+        if all(isinstance(row, _SEQUENCES) and len(row) == 1 for row in texts):
+            texts = [row[0] for row in texts]
         _check_rows_are_text(texts)
         texts = [str.__str__(text) for text in texts]  # of subclasses: numpy.str_, members of a str Enum
     _check_encodable(texts)
@@ -105,18 +138,27 @@ def _check_rows_are_text(texts):
     missing = [i for i, text in enumerate(texts) if is_missing(text)]
     if missing:
         raise ValueError(
-            f"Input X contains NaN: no text (None, NaN or NA) at {_name_rows(missing)}. Expected a str in every row. "
+            f"Input X contains NaN: no text (None, NaN or NA) at {name_rows(missing)}. Expected a str in every row. "
             "Drop these rows, or fill them with ''."
         )
     wrong = [i for i, text in enumerate(texts) if not isinstance(text, str)]
     if wrong:
-        kind = type(texts[wrong[0]]).__name__
-        cure = {
-            "bytes": "Decode them, for example with text.decode('utf-8').",
-            "list": "Join the tokens to one str, or pass sentence pairs as (first, second) tuples.",
-            "tuple": "Pass sentence pairs as a list in which every row is a (first, second) tuple.",
-        }.get(kind, "Convert them, for example with str(value), if the digits or names are the text.")
-        raise ValueError(f"X holds values of type {kind} at {_name_rows(wrong)}. Expected a str in every row. {cure}")
+        kind, cure = type(texts[wrong[0]]).__name__, _cure(texts[wrong[0]])
+        raise ValueError(f"X holds values of type {kind} at {name_rows(wrong)}. Expected a str in every row. {cure}")
+
+
+def _cure(value):
+    """What to do with a row that is not a text."""
+    if isinstance(value, bytes):
+        return "Decode them, for example with text.decode('utf-8')."
+    if isinstance(value, tuple):
+        return "Pass sentence pairs as a list in which every row is a (first, second) tuple."
+    if isinstance(value, Mapping) and value:
+        key = text_key(value)
+        return f"Select the texts by their key, for example [row[{key!r}] for row in X]; the keys are {list(value)}."
+    if hasattr(value, "__len__"):
+        return "Join the tokens to one str, or pass sentence pairs as (first, second) tuples."
+    return "Convert them, for example with str(value), if the digits or names are the text."
 
 
 def _check_encodable(texts):
@@ -125,7 +167,7 @@ def _check_encodable(texts):
     except UnicodeEncodeError:
         wrong = [i for i, text in enumerate(texts) if not _is_encodable(text)]
         raise ValueError(
-            f"X holds a lone surrogate, which cannot be encoded as UTF-8, at {_name_rows(wrong)}. "
+            f"X holds a lone surrogate, which cannot be encoded as UTF-8, at {name_rows(wrong)}. "
             "Expected valid Unicode. Read the source with its right encoding, or clean with "
             "text.encode('utf-8', 'replace').decode()."
         ) from None
@@ -137,11 +179,3 @@ def _is_encodable(text):
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _name_rows(indices):
-    """Row numbers for an error message: 'row 3' or 'rows 0, 4, 7, ... (12 in all)'."""
-    named = ", ".join(map(str, indices[:_MAX_ROWS_NAMED]))
-    if len(indices) > _MAX_ROWS_NAMED:
-        named += f", ... ({len(indices)} in all)"
-    return f"row{'s' if len(indices) > 1 else ''} {named}"

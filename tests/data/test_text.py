@@ -3,12 +3,14 @@
 import copy
 import operator
 import re
+from collections import UserDict
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
 from sklearn_bert._data.text import check_texts
 from tests.helpers import cases, exactly
@@ -43,6 +45,14 @@ SINGLES = {
     "polars Series": pl.Series(TEXTS),
     "polars Series of categories": pl.Series(TEXTS, dtype=pl.Categorical),
     "polars DataFrame": pl.DataFrame({"review": TEXTS}),
+    "arrow array": pa.array(TEXTS),
+    "arrow dictionary": pa.array(TEXTS).dictionary_encode(),
+    "arrow chunks": pa.chunked_array([TEXTS[:1], TEXTS[1:]]),
+    "arrow table": pa.table({"review": TEXTS}),
+    "arrow record batch": pa.record_batch({"review": TEXTS}),
+    "list of lists of one": [[text] for text in TEXTS],
+    "list of arrays of one": list(np.array(TEXTS)[:, None]),
+    "pandas Series of lists of one": pd.Series([[text] for text in TEXTS]),
 }
 PAIRS = {
     "list of tuples": ROWS,
@@ -57,6 +67,8 @@ PAIRS = {
     "pandas DataFrame with duplicate column names": pd.DataFrame(ROWS, columns=["text", "text"]),
     "pandas DataFrame with a MultiIndex": pd.DataFrame(ROWS, columns=pd.MultiIndex.from_product([["q"], [2, 1]])),
     "polars DataFrame": pl.DataFrame({"question": FIRST, "answer": SECOND}),
+    "arrow table": pa.table({"question": FIRST, "answer": SECOND}),
+    "arrow table with duplicate column names": pa.table([FIRST, SECOND], names=["text", "text"]),
 }
 MIXED = "but not all rows are such tuples: see"
 EXPECTED = (
@@ -143,7 +155,7 @@ def test_check_texts_raises_for_a_single_text(X, kind):
 
 @pytest.mark.parametrize(
     "X",
-    [{"a": "b"}, {}, {"a"}, frozenset("a"), iter("ab"), None, 3, np.float64(3.5), np.array("Good soup.")],
+    [{}, {"a"}, frozenset("a"), iter("ab"), None, 3, np.float64(3.5), np.array("Good soup.")],
     ids=lambda X: type(X).__name__,
 )
 def test_check_texts_raises_for_objects_that_are_not_sequences(X):
@@ -153,6 +165,65 @@ def test_check_texts_raises_for_objects_that_are_not_sequences(X):
     )
     with pytest.raises(ValueError, match=exactly(message)):
         check_texts(X)
+
+
+class Dataset:
+    """Rows are dicts, and columns are asked for by name, as in a dataset of Hugging Face."""
+
+    column_names = property(lambda self: ["label", "text"])
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, key):
+        rows = [{"label": "good", "text": "Good soup."}, {"label": "bad", "text": "Cold soup."}]
+        return [row[key] for row in rows] if isinstance(key, str) else rows[key]
+
+
+BY_KEY = {
+    "dict of texts": {"text": "Good soup.", "label": "good"},
+    "dict of lists": {"label": ["good", "bad"], "text": ["Good soup.", "Cold soup."]},
+    "UserDict": UserDict(text=["Good soup."], label=[1]),
+    "dataset": Dataset(),
+}
+
+
+@pytest.mark.parametrize("X", **cases(BY_KEY))
+def test_check_texts_raises_for_data_by_key_and_names_the_key_of_the_texts(X):
+    keys = getattr(X, "column_names", None) or list(X)
+    message = (
+        f"X is of type {type(X).__name__}, not a sequence of texts. {EXPECTED} Select the texts by their key, for "
+        f"example X['text']; the keys are {keys}."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(X)
+
+
+@pytest.mark.parametrize("container", [list, pd.Series, lambda rows: np.array(rows, dtype=object)])
+def test_check_texts_raises_for_rows_by_key_and_names_the_key_of_the_texts(container):
+    message = (
+        "X holds values of type dict at rows 0, 1. Expected a str in every row. Select the texts by their key, for "
+        "example [row['text'] for row in X]; the keys are ['label', 'text']."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(container([Dataset()[0], Dataset()[1]]))
+
+
+def test_the_remedies_for_data_by_key_select_the_texts():
+    for X in (Dataset(), BY_KEY["dict of lists"]):
+        assert check_texts(X["text"]) == (["Good soup.", "Cold soup."],)
+    X = [Dataset()[0], Dataset()[1]]
+    assert check_texts([row["text"] for row in X]) == (["Good soup.", "Cold soup."],)
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array, sparse.coo_array])
+def test_check_texts_raises_for_a_sparse_matrix(container):
+    message = (
+        f"X is a sparse matrix of shape (2, 3), which holds vectors. {EXPECTED} Pass the texts themselves, without a "
+        "vectorizer before: the model has its own tokenizer."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_texts(container(np.ones((2, 3))))
 
 
 NO_ROWS = {
@@ -166,6 +237,8 @@ NO_ROWS = {
     "pandas DataFrame": pd.DataFrame({"question": [], "answer": []}),
     "polars Series": pl.Series([], dtype=pl.String),
     "polars DataFrame": pl.DataFrame({"question": []}),
+    "arrow array": pa.array([], type=pa.string()),
+    "arrow table": pa.table({"question": pa.array([], type=pa.string())}),
 }
 
 
@@ -200,6 +273,13 @@ def test_check_texts_raises_for_zero_or_more_than_two_columns(X, n_columns):
         check_texts(X)
 
 
+def test_check_texts_raises_for_a_wide_arrow_table_and_names_its_own_method():
+    X = pa.table({"question": FIRST, "answer": SECOND, "row": [0, 1, 2]})
+    with pytest.raises(ValueError, match=re.escape("for example X.select(['question', 'answer']), or pick")):
+        check_texts(X)
+    assert check_texts(X.select(["question", "answer"])) == (FIRST, SECOND)
+
+
 @pytest.mark.parametrize("n_dimensions", [3, 4])
 def test_check_texts_raises_for_an_array_of_more_than_two_dimensions(n_dimensions):
     message = f"X has {n_dimensions} dimensions. {EXPECTED} Reshape it to one row per text or pair."
@@ -227,6 +307,9 @@ MISSING = {
     "pandas category": pd.Series(["a", None, "b", None], dtype="category"),
     "pandas arrow": pd.Series(["a", None, "b", None], dtype=ARROW),
     "polars": pl.Series(["a", None, "b", None]),
+    "arrow array": pa.array(["a", None, "b", None]),
+    "arrow chunks": pa.chunked_array([["a", None], ["b", None]]),
+    "lists of one": [["a"], [None], ["b"], [float("nan")]],
     "second of tuples": [("a", "a"), ("a", None), ("a", "b"), ("a", float("nan"))],
     "second column of pandas": pd.DataFrame({"q": ["a"] * 4, "a": ["a", None, "b", None]}),
     "second column of polars": pl.DataFrame({"q": ["a"] * 4, "a": ["a", None, "b", None]}),
@@ -263,6 +346,9 @@ NOT_TEXTS = {
     "bytes": (["a", b"b"], "bytes", "row 1", DECODE),
     "array of bytes": (np.array([b"a", b"b"]), "bytes", "rows 0, 1", DECODE),
     "nested lists": ([["a", "b"], ["c", "d"]], "list", "rows 0, 1", JOIN),
+    "lists of one and of two": ([["a"], ["c", "d"]], "list", "rows 0, 1", JOIN),
+    "arrays": ([np.array(["a", "b"])], "ndarray", "row 0", JOIN),
+    "arrow numbers": (pa.chunked_array([[1], [2]]), "int", "rows 0, 1", CONVERT),
 }
 
 
