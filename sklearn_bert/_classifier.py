@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseBertEstimator
+from ._data.containers import column_names
 from ._data.target_validation import check_classification_y
 from ._data.targets import MultiLabelTarget
 from ._parameters import Interval
@@ -173,7 +174,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     classes_ : ndarray of shape (n_classes,)
         The sorted classes, in the dtype of y; ``arange(n_labels)`` in multi-label mode.
     label_names_ : ndarray of shape (n_labels,)
-        In multi-label mode, the column names of y if it was a DataFrame.
+        In multi-label mode, the column names of y if it was a DataFrame or an Arrow table.
     problem_type_ : str
         The mode, as Hugging Face names it: "single_label_classification" or
         "multi_label_classification".
@@ -434,14 +435,15 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
 
     def _check_y(self, y, *, reset):
         values, target_class = check_classification_y(y)
+        names = column_names(y)
         if reset:
             vars(self).pop("label_names_", None)
-            if target_class is MultiLabelTarget and hasattr(y, "columns"):
-                self.label_names_ = np.empty(len(y.columns), dtype=object)
-                self.label_names_[:] = list(y.columns)  # of a MultiIndex tuples, which NumPy would take apart
-        elif hasattr(y, "columns") and list(y.columns) != list(getattr(self, "label_names_", y.columns)):
+            if target_class is MultiLabelTarget and names is not None:
+                self.label_names_ = np.empty(len(names), dtype=object)
+                self.label_names_[:] = names  # of a MultiIndex tuples, which NumPy would make rows of
+        elif names is not None and names != list(getattr(self, "label_names_", names)):
             raise ValueError(
-                f"y has the columns {list(y.columns)}, expected {list(self.label_names_)} as in the first fit. Pass "
+                f"y has the columns {names}, expected {list(self.label_names_)} as in the first fit. Pass "
                 "the same columns in the same order."
             )
         return values, target_class

@@ -5,10 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.exceptions import DataConversionWarning, NotFittedError
+from sklearn.multioutput import MultiOutputClassifier
 
 from sklearn_bert import BertClassifier
 from tests.helpers import FAST, cases
@@ -84,6 +86,8 @@ def test_fit_ravels_a_column_vector_y_with_a_warning(classifier):
         sp.csr_matrix(TAGS),
         sp.coo_array(TAGS),
         pl.DataFrame(TAGS, schema=["x", "y", "z"]),
+        pd.Series(TAGS.tolist()),
+        pa.chunked_array([TAGS.tolist()]),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -99,25 +103,34 @@ def test_fit_treats_a_2d_y_of_zeros_and_ones_as_multi_label(classifier, y):
     np.testing.assert_array_equal(labels, classifier.decision_function(TEXTS) > 0)
 
 
-def test_fit_sets_label_names_for_a_dataframe_y_and_removes_them_for_an_array(classifier):
-    classifier.fit(TEXTS, pd.DataFrame(TAGS, columns=["late", "angry", "paid"]))
+@pytest.mark.parametrize("table", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_fit_sets_label_names_for_a_table_y_and_removes_them_for_an_array(classifier, table):
+    classifier.fit(TEXTS, table(dict(zip(["late", "angry", "paid"], TAGS.T, strict=True))))
     assert classifier.label_names_.tolist() == ["late", "angry", "paid"]
     classifier.fit(TEXTS, TAGS)
     assert not hasattr(classifier, "label_names_")
+
+
+def test_multi_output_classifier_takes_several_columns_of_classes_as_the_error_says(classifier):
+    y = np.column_stack([np.where(TWO, "yes", "no"), np.where(TAGS[:, 0], "late", "paid")])
+    with pytest.raises(ValueError, match=re.escape("use sklearn.multioutput.MultiOutputClassifier;")):
+        classifier.fit(TEXTS, y)
+    predicted = MultiOutputClassifier(classifier).fit(TEXTS, y).predict(TEXTS)
+    assert [set(column) <= set(classes) for column, classes in zip(predicted.T, y.T, strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize(
     ("y", "message"),
     [
         (["a"] * 6, "BertClassifier needs at least two classes, but y holds 1 class: 'a'."),
-        (np.where(TAGS, 1, -1), "MultiLabelBinarizer"),
+        (np.where(TAGS, 1, -1), "Pass np.asarray(y) == 1."),
         (TAGS + np.eye(6, 3, dtype=int), "MultiOutputClassifier"),
         (TAGS.astype(str), "MultiOutputClassifier"),
         (np.linspace(0, 1, 6), "Unknown label type: continuous"),
         (TAGS / 3, "Unknown label type: continuous-multioutput"),
         ([{1, 2}, {2}, {1}, {3}, {1}, {2}], "MultiLabelBinarizer"),
         ([("a", "b"), ("a",), ("b",), ("a",), ("b",), ("a",)], "MultiLabelBinarizer"),
-        (TWO.astype(object), "y.astype(int)"),
+        (TWO.astype(object), "np.asarray(y).astype(int)"),
         ([0, 1, None, 0, 1, 1], "Input y contains NaN"),
         ([0.0, 1.0, np.nan, 0.0, 1.0, 1.0], "Input y contains NaN"),
         (pd.Series([0, 1, pd.NA, 0, 1, 1], dtype="Int64"), "Input y contains NaN"),

@@ -1,31 +1,30 @@
 """Check y: any container becomes a dense array, and its shape and dtype choose the target class.
 
-Containers are recognised by their methods, so pandas, polars and scipy.sparse need not be installed.
+Containers are recognised by their methods, so pandas, polars, pyarrow and scipy.sparse need not be installed.
 """
 
+from collections.abc import Mapping, Set
+
 import numpy as np
-from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import column_or_1d
 
+from .containers import has_method, name_rows, refuse_lazy, text_key
 from .missing import is_missing
 from .targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 
-_FINITE = "Expected a finite value in every row; drop the rows without one."
+_BINARIZER = "encode lists or sets of labels with sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)"
+_MATRIX = "A 2-D y must hold 0 and 1 only (multi-label)."
 _CURES = {
     "continuous": "A classifier expects discrete classes; for numbers use BertRegressor.",
     "continuous-multioutput": (
-        "A classifier takes no soft labels; for numbers use BertRegressor, for classes take the argmax."
+        "A classifier takes no soft labels; for numbers use BertRegressor, for one class per row take "
+        "np.argmax(y, axis=1), for several labels np.asarray(y) > 0.5."
     ),
     "multiclass-multioutput": (
-        "A 2-D y must hold 0 and 1 only (multi-label). For several columns of classes use "
-        "sklearn.multioutput.MultiOutputClassifier; encode sets of labels with "
-        "sklearn.preprocessing.MultiLabelBinarizer."
-    ),
-    "unknown": (
-        "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Encode sets or lists of "
-        "labels with sklearn.preprocessing.MultiLabelBinarizer; convert objects with y.astype(int) or y.astype(str)."
+        f"{_MATRIX} For several columns of classes use sklearn.multioutput.MultiOutputClassifier; {_BINARIZER}."
     ),
 }
+_SEQUENCES = (list, tuple, np.ndarray)
 _TARGETS = {"multiclass": SingleLabelTarget, "multilabel-indicator": MultiLabelTarget}
 
 
@@ -35,6 +34,7 @@ def check_classification_y(y):
     Parameters
     ----------
     y : array-like or sparse matrix of shape (n,) or (n, n_labels)
+        Also a Series of n rows of equal length.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def check_classification_y(y):
     if kind in _TARGETS:
         return values, _TARGETS[kind]
     raise ValueError(
-        f"Unknown label type: {kind}, from a y of dtype {values.dtype}, shape {values.shape}. {_CURES[kind]}"
+        f"Unknown label type: {kind}, from a y of dtype {values.dtype}, shape {values.shape}. {_cure(kind, values)}"
     )
 
 
@@ -63,6 +63,7 @@ def check_regression_y(y):
     Parameters
     ----------
     y : array-like or sparse matrix of shape (n,) or (n, n_outputs)
+        Also a Series of n rows of equal length.
 
     Returns
     -------
@@ -83,9 +84,14 @@ def check_regression_y(y):
         values = _to_float64(values)
     if is_category or values.dtype.kind not in "biuf":
         kind = "category" if is_category else values.dtype
+        cure = (
+            "Convert y with np.asarray(y).astype(float)"
+            if _can_be_float(y)
+            else "Pass one number, or as many numbers as in the other rows, per row of X"
+        )
         raise ValueError(
             f"BertRegressor expects numbers in y, got values of dtype {kind}. "
-            "Convert y with y.astype(float), or use BertClassifier if these are classes."
+            f"{cure}, or use BertClassifier if these are classes."
         )
     return values.astype(np.float64), RegressionTarget
 
@@ -109,6 +115,36 @@ def _type_of_target(values):
     return "continuous-multioutput" if fractional else "multiclass-multioutput"
 
 
+def _cure(kind, values):
+    """What to do with a y that fits neither mode; each remedy is right for such values."""
+    if kind == "multiclass-multioutput" and values.dtype.kind != "U":
+        if len(np.unique(values)) == 2:
+            return f"{_MATRIX} Pass np.asarray(y) == {values.max()}."
+        return f"{_CURES[kind]} For counts pass np.asarray(y) > 0."
+    if kind != "unknown":
+        return _CURES[kind]
+    first = values.flat[0]
+    if isinstance(first, Mapping) and first:
+        return f"Take the labels out of the rows, for example [row[{text_key(first)!r}] for row in y]."
+    if any(isinstance(value, (*_SEQUENCES, Set)) for value in values.flat):
+        return f"Expected one label per row, or a 2-D array of 0 and 1. For several labels per row {_BINARIZER}."
+    dtype = "str"
+    if all(isinstance(value, (int, float, np.number)) for value in values.flat):
+        dtype = "int" if all(value % 1 == 0 for value in values.flat) else "float"
+    return (
+        "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Convert the objects with "
+        f"np.asarray(y).astype({dtype})."
+    )
+
+
+def _can_be_float(y):
+    try:
+        np.asarray(y).astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _check_y(y, estimator_name):
     """Convert y to a dense ndarray without missing values, 1-D or with at least two columns."""
     if y is None:
@@ -122,8 +158,8 @@ def _check_y(y, estimator_name):
             "Pass a list or an array with one value or one row of values per row of X."
         )
     if values.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported in y, got an array of dtype {values.dtype}. Pass y.real instead.")
-    if values.dtype.kind in "biuf":
+        raise ValueError(f"Complex data not supported in y, got an array of dtype {values.dtype}. Pass np.real(y).")
+    if values.dtype.kind == "f":
         _check_finite(values)
     return column_or_1d(values, warn=True) if values.ndim == 2 and values.shape[1] == 1 else values
 
@@ -134,36 +170,65 @@ def _to_float64(values):
         try:
             values = values.astype(np.float64)
         except OverflowError:  # a Python int that is too large
-            values = np.full(values.shape, np.inf)
+            values = np.vectorize(_to_float, otypes=[np.float64])(values)
     _check_finite(values)
     return values
 
 
-def _check_finite(values):
+def _to_float(value):
     try:
-        assert_all_finite(values, input_name="y")
-    except ValueError as error:
-        raise ValueError(f"{str(error).splitlines()[0]} {_FINITE}") from None
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
+def _check_finite(values):
+    invalid = ~np.isfinite(values)
+    if invalid.any():
+        infinity = f"infinity or a value too large for dtype({values.dtype.name!r})"
+        _raise_for_rows("NaN" if np.isnan(values).any() else infinity, invalid)
+
+
+def _raise_for_rows(found, invalid):
+    """Raise an error that names the rows in which the mask (n,) or (n, k) is true."""
+    invalid = np.atleast_1d(invalid)
+    rows = np.flatnonzero(invalid.reshape(len(invalid), -1).any(axis=1))
+    raise ValueError(
+        f"Input y contains {found}. Expected a finite value in every row; drop {name_rows(rows)} of X and y."
+    )
 
 
 def _to_ndarray(y):
     """Convert any container to a dense ndarray; raise a ValueError if an object in it is missing."""
-    if hasattr(y, "toarray"):  # scipy.sparse
+    refuse_lazy(y, "y")
+    if has_method(y, "toarray"):  # scipy.sparse
         return y.toarray()
     try:
         values = np.asarray(y)
     except ValueError:  # rows of different lengths
         values = np.fromiter(y, dtype=object)
+    if not isinstance(y, (list, tuple)) and _holds_rows(values):
+        return _to_ndarray(values.tolist())
     if values.dtype.kind == "T":
         values = values.astype(object)  # numpy's StringDType; as objects, missing values can be found
     if values.dtype.kind == "U" and isinstance(y, (list, tuple)):
         values = _restore_mixed_types(y, values)
-    if np.ma.is_masked(y) or (values.dtype.kind == "O" and any(is_missing(value) for value in values.flat)):
-        raise ValueError(f"Input y contains NaN. {_FINITE}")
+    missing = np.ma.getmaskarray(y) if np.ma.is_masked(y) else np.zeros(values.shape, dtype=bool)
+    if values.dtype.kind == "O":
+        missing = missing | np.vectorize(is_missing, otypes=[bool])(values)
+    if missing.any():
+        _raise_for_rows("NaN", missing)
     dtypes = _column_dtypes(y)
     if values.dtype.kind == "O" and dtypes and all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):
         return np.array(values.tolist())  # mixed or nullable numeric columns: numpy finds the common dtype
     return values
+
+
+def _holds_rows(values):
+    """Whether the objects of a 1-D array are sequences of one length, as in a Series of lists: rows of a 2-D array."""
+    if values.dtype.kind != "O" or values.ndim != 1 or not all(isinstance(row, _SEQUENCES) for row in values):
+        return False
+    return len({len(row) for row in values}) == 1 and len(values[0]) > 0
 
 
 def _restore_mixed_types(y, strings):

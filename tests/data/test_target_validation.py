@@ -3,36 +3,52 @@
 import enum
 import re
 
+import dask.array
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy import sparse
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from sklearn_bert._data.target_validation import check_classification_y, check_regression_y
+from sklearn_bert._data.targets import MultiLabelTarget, RegressionTarget
 from tests.data.example_targets import MATRIX, fit_target
 from tests.helpers import cases, exactly
 
 NUMBER_HINT = "A classifier expects discrete classes; for numbers use BertRegressor."
-SOFT_HINT = "A classifier takes no soft labels; for numbers use BertRegressor, for classes take the argmax."
+SOFT_HINT = (
+    "A classifier takes no soft labels; for numbers use BertRegressor, for one class per row take "
+    "np.argmax(y, axis=1), for several labels np.asarray(y) > 0.5."
+)
+BINARIZER = "encode lists or sets of labels with sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
 MATRIX_HINT = (
     "A 2-D y must hold 0 and 1 only (multi-label). For several columns of classes use "
-    "sklearn.multioutput.MultiOutputClassifier; encode sets of labels with sklearn.preprocessing.MultiLabelBinarizer."
+    f"sklearn.multioutput.MultiOutputClassifier; {BINARIZER}"
 )
+COUNT_HINT = f"{MATRIX_HINT} For counts pass np.asarray(y) > 0."
 OBJECT_HINT = (
-    "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Encode sets or lists of labels "
-    "with sklearn.preprocessing.MultiLabelBinarizer; convert objects with y.astype(int) or y.astype(str)."
+    "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Convert the objects with "
+    "np.asarray(y).astype({})."
 )
+SETS_HINT = f"Expected one label per row, or a 2-D array of 0 and 1. For several labels per row {BINARIZER}"
+DICT_HINT = "Take the labels out of the rows, for example [row['label'] for row in y]."
+DICTS = [{"id": 1, "label": "a"}, {"id": 2, "label": "b"}]
 NOT_CLASSES = {
     "fractional floats": ([0.5, 1.5], "continuous", "float64, shape (2,)", NUMBER_HINT),
     "soft labels": ([[0.2, 0.8], [0.6, 0.4]], "continuous-multioutput", "float64, shape (2, 2)", SOFT_HINT),
-    "2-D of many values": ([[1, 2], [3, 4]], "multiclass-multioutput", "int64, shape (2, 2)", MATRIX_HINT),
+    "2-D of many values": ([[1, 2], [3, 4]], "multiclass-multioutput", "int64, shape (2, 2)", COUNT_HINT),
     "2-D of str": ([["a", "b"], ["c", "d"]], "multiclass-multioutput", "<U1, shape (2, 2)", MATRIX_HINT),
     "tuples of one length": ([("a", "b"), ("c", "a")], "multiclass-multioutput", "<U1, shape (2, 2)", MATRIX_HINT),
-    "object ints": (np.array([0, 1], dtype=object), "unknown", "object, shape (2,)", OBJECT_HINT),
-    "object matrix": (pd.DataFrame(MATRIX, dtype=object), "unknown", "object, shape (4, 3)", OBJECT_HINT),
-    "sets": ([{"a"}, {"a", "b"}], "unknown", "object, shape (2,)", OBJECT_HINT),
-    "tuples of different lengths": ([("a",), (), ("a", "b")], "unknown", "object, shape (3,)", OBJECT_HINT),
+    "object ints": (np.array([0, 1], dtype=object), "unknown", "object, shape (2,)", OBJECT_HINT.format("int")),
+    "object matrix": (pd.DataFrame(MATRIX, dtype=object), "unknown", "object, shape (4, 3)", OBJECT_HINT.format("int")),
+    "object floats": (np.array([0.5, 1.0], dtype=object), "unknown", "object, shape (2,)", OBJECT_HINT.format("float")),
+    "mixed objects": ([1, "a"], "unknown", "object, shape (2,)", OBJECT_HINT.format("str")),
+    "sets": ([{"a"}, {"a", "b"}], "unknown", "object, shape (2,)", SETS_HINT),
+    "lists in a Series": (pd.Series([["a"], ["a", "b"]]), "unknown", "object, shape (2,)", SETS_HINT),
+    "dicts": (DICTS, "unknown", "object, shape (2,)", DICT_HINT),
+    "tuples of different lengths": ([("a",), (), ("a", "b")], "unknown", "object, shape (3,)", SETS_HINT),
 }
 
 
@@ -44,11 +60,50 @@ def test_check_classification_y_raises_for_a_y_without_classes_and_names_the_rem
 
 @pytest.mark.parametrize("pair", [(-1, 1), (0, 2), (1, 2)], ids=str)
 def test_check_classification_y_raises_for_a_matrix_of_two_values_other_than_0_and_1(pair):
-    message = f"Unknown label type: multiclass-multioutput, from a y of dtype int64, shape (2, 2). {MATRIX_HINT}"
+    message = (
+        "Unknown label type: multiclass-multioutput, from a y of dtype int64, shape (2, 2). A 2-D y must hold 0 and 1 "
+        f"only (multi-label). Pass np.asarray(y) == {pair[1]}."
+    )
     with pytest.raises(ValueError, match=exactly(message)):
         fit_target(check_classification_y, [pair, pair[::-1]])
 
 
+TAGS = [["a", "b"], ["b"], ["a"]]  # per row, and as a matrix below
+TAG_MATRIX = [[1, 1], [0, 1], [1, 0]]
+CLASSIFIER_REMEDIES = {
+    "soft labels, one class": ([[0.2, 0.8], [0.6, 0.4]], lambda y: np.argmax(y, axis=1), [1, 0]),
+    "soft labels, several": ([[0.2, 0.8], [0.6, 0.9]], lambda y: np.asarray(y) > 0.5, [[0, 1], [1, 1]]),
+    "1 and -1": (2 * MATRIX - 1, lambda y: np.asarray(y) == 1, MATRIX),
+    "0 and 2 in a table": (pd.DataFrame(2 * MATRIX), lambda y: np.asarray(y) == 2, MATRIX),
+    "counts": ([[0, 3], [2, 1]], lambda y: np.asarray(y) > 0, [[0, 1], [1, 1]]),
+    "lists of labels": (TAGS, lambda y: MultiLabelBinarizer().fit_transform(y), TAG_MATRIX),
+    "a Series of lists": (pd.Series(TAGS), lambda y: MultiLabelBinarizer().fit_transform(y), TAG_MATRIX),
+    "sets": ([set(row) for row in TAGS], lambda y: MultiLabelBinarizer().fit_transform(y), TAG_MATRIX),
+    "pairs of labels": (
+        [("a", "b"), ("b", "c")],
+        lambda y: MultiLabelBinarizer().fit_transform(y),
+        [[1, 1, 0], [0, 1, 1]],
+    ),
+    "object ints": (np.array([0, 1], dtype=object), lambda y: np.asarray(y).astype(int), [0, 1]),
+    "an object table": (pd.DataFrame(MATRIX, dtype=object), lambda y: np.asarray(y).astype(int), MATRIX),
+    "mixed objects": ([1, "a"], lambda y: np.asarray(y).astype(str), ["1", "a"]),
+    "bytes": ([b"a", b"b"], lambda y: np.asarray(y).astype(str), ["a", "b"]),
+    "dates": (pd.Series(pd.to_datetime(["2026-01-01"] * 2)), lambda y: np.asarray(y).astype(str), None),
+    "dicts": (DICTS, lambda y: [row["label"] for row in y], ["a", "b"]),
+    "NaN": (np.array([0.0, np.nan, 1.0]), lambda y: np.delete(y, 1), [0, 1]),
+}
+
+
+@pytest.mark.parametrize(("y", "remedy", "expected"), **cases(CLASSIFIER_REMEDIES))
+def test_the_remedy_of_a_refused_y_gives_the_labels_that_were_meant(y, remedy, expected):
+    with pytest.raises(ValueError, match=r"Unknown label type|Input y contains NaN"):
+        check_classification_y(y)
+    values, _ = check_classification_y(remedy(y))
+    assert expected is None or np.array_equal(values, expected)
+
+
+CONVERT = "Convert y with np.asarray(y).astype(float)"
+COUNT = "Pass one number, or as many numbers as in the other rows, per row of X"
 NOT_NUMBERS = {
     "list of numeric str": (["1", "2"], "<U1"),
     "object array of numeric str": (np.array(["1", "2"], dtype=object), "object"),
@@ -60,16 +115,32 @@ NOT_NUMBERS = {
     "table with a category": (pd.DataFrame({"a": [1, 2], "b": pd.Categorical([1, 2])}), "category"),
     "2-D of str": ([["1", "2"], ["3", "4"]], "<U1"),
     "dates": (np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"), "datetime64[D]"),
+}
+NEVER_NUMBERS = {
     "sets": ([{1}, {2}], "object"),
     "lists of different lengths": ([[1], [1, 2]], "object"),
+    "names": (["good", "bad"], "<U4"),
+    "category of str": (pd.Series(["a", "b"], dtype="category"), "category"),
 }
 
 
 @pytest.mark.parametrize(("y", "dtype"), **cases(NOT_NUMBERS))
-def test_check_regression_y_raises_for_a_y_without_numbers(y, dtype):
+def test_check_regression_y_raises_for_a_y_without_numbers_and_the_remedy_makes_numbers_of_it(y, dtype):
     message = (
-        f"BertRegressor expects numbers in y, got values of dtype {dtype}. "
-        "Convert y with y.astype(float), or use BertClassifier if these are classes."
+        f"BertRegressor expects numbers in y, got values of dtype {dtype}. {CONVERT}, or use BertClassifier if these "
+        "are classes."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        check_regression_y(y)
+    values, _ = check_regression_y(np.asarray(y).astype(float))
+    assert values.dtype == np.float64
+
+
+@pytest.mark.parametrize(("y", "dtype"), **cases(NEVER_NUMBERS))
+def test_check_regression_y_names_no_conversion_that_would_fail(y, dtype):
+    message = (
+        f"BertRegressor expects numbers in y, got values of dtype {dtype}. {COUNT}, or use BertClassifier if these "
+        "are classes."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         check_regression_y(y)
@@ -106,6 +177,67 @@ def test_checks_raise_for_missing_values(check, name, y):
         check(y)
 
 
+@both_checks
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["a", None, "b", np.nan],
+        pd.Series(["a", None, "b", None]),
+        np.array([0.0, np.nan, 1.0, np.nan]),
+        [[0, 1], [None, 1], [1, 1], [1, None]],
+        np.ma.array([0, 1, 2, 1], mask=[0, 1, 0, 1]),
+        pd.Series([[0, 1], [None, 1], [1, 1], [1, None]]),
+        pa.table({"a": [0, None, 1, None], "b": [1, 1, 0, 0]}),
+    ],
+    ids=["list", "Series", "floats", "matrix", "masked", "rows", "arrow"],
+)
+def test_checks_name_the_rows_of_missing_values(check, name, y):
+    message = "Input y contains NaN. Expected a finite value in every row; drop rows 1, 3 of X and y."
+    with pytest.raises(ValueError, match=exactly(message)):
+        check(y)
+
+
+ROWS = MATRIX.tolist()
+CONTAINERS_OF_ROWS = {
+    "Series of lists": pd.Series(ROWS),
+    "Series of tuples": pd.Series([tuple(row) for row in ROWS]),
+    "Series of arrays": pd.Series(list(MATRIX)),
+    "Series of Arrow lists": pd.Series(ROWS, dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
+    "object array of lists": pd.Series(ROWS).to_numpy(),
+    "polars List": pl.Series(ROWS),
+    "polars Array": pl.Series(ROWS, dtype=pl.Array(pl.Int64, 3)),
+    "arrow list array": pa.array(ROWS),
+    "arrow chunks": pa.chunked_array([ROWS[:1], ROWS[1:]]),
+    "arrow table": pa.table(dict(zip("abc", MATRIX.T, strict=True))),
+    "arrow record batch": pa.record_batch(dict(zip("abc", MATRIX.T, strict=True))),
+}
+
+
+@both_checks
+@pytest.mark.parametrize("y", **cases(CONTAINERS_OF_ROWS))
+def test_checks_take_rows_of_one_length_as_a_matrix(check, name, y):
+    values, target_class = check(y)
+    assert np.array_equal(values, MATRIX)
+    assert target_class is (MultiLabelTarget if name == "BertClassifier" else RegressionTarget)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [pa.array(["a", "b"]), pa.chunked_array([["a"], ["b"]]), pa.array(["a", "b"]).dictionary_encode()],
+    ids=["array", "chunks", "dictionary"],
+)
+def test_check_classification_y_takes_arrow_strings(y):
+    assert fit_target(check_classification_y, y)[1].classes.tolist() == ["a", "b"]
+
+
+@both_checks
+def test_checks_raise_for_a_y_of_dask(check, name):
+    y = dask.array.ones(2)
+    message = "y is of type Array of dask, whose rows are not in memory. Expected rows in memory. Pass y.compute()."
+    with pytest.raises(ValueError, match=exactly(message)):
+        check(y)
+
+
 SHAPE = "y should be a 1d or 2d array with at least one value, got a {kind} of shape "
 INFINITE = "Input y contains infinity or a value too large for dtype('float64')."
 COMPLEX = "Complex data not supported in y, got an array of dtype complex128."
@@ -121,6 +253,7 @@ NOT_TARGETS = {
     "no columns": (np.empty((3, 0)), SHAPE + "(3, 0)."),
     "empty sparse": (sparse.csr_array((0, 2)), SHAPE + "(0, 2)."),
     "3-D": (np.zeros((2, 2, 2)), SHAPE + "(2, 2, 2)."),
+    "a missing number": (pd.NA, "Input y contains NaN. "),
     "a single number": (3, SHAPE + "()."),
 }
 
@@ -186,7 +319,7 @@ def test_check_regression_y_raises_for_numbers_beyond_float64(y):
         pytest.skip("long doubles are float64 here")
     message = (
         "Input y contains infinity or a value too large for dtype('float64'). Expected a finite value in every row; "
-        "drop the rows without one."
+        "drop row 0 of X and y."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         check_regression_y(y)
