@@ -6,6 +6,7 @@ or training to the net. Text leaves NumPy here once, and logits return here once
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -20,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch.utils.data import Dataset
 
 from ._data.rows import Rows
+from ._data.target import FIRST, PARTIAL_FIT, VALIDATION, WARM_START
 from ._encoding.text_encoder import TextEncoder, warn_if_truncated
 from ._encoding.truncation import resolve_max_length
 from ._estimator import TextInputMixin, unchanged_by_failure
@@ -119,17 +121,12 @@ class BaseBertEstimator(
             raise ValueError(
                 "Got only some of X_val, y_val and sample_weight_val. Pass X_val and y_val together, or none of them."
             )
-        resume = self.warm_start and self.__sklearn_is_fitted__()
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
-        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        context.call_on_fit_task_begin(estimator=self, **data)
-        with unchanged_by_failure(self):
-            rows = self._check_rows(X, y, sample_weight, reset=not resume)
+        role = WARM_START if self.warm_start and self.__sklearn_is_fitted__() else FIRST
+        with self._fit_task(X, y, sample_weight, self.max_epochs) as bridge:
+            rows = self._check_rows(X, y, sample_weight, role)
             held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
-            plan = self._plan(rows, held_out, resume, self.max_epochs, self.checkpoint_dir)
-            self._fit(plan, rows, held_out, bridge=partial(SklearnCallbackBridge, self, context, data))
+            self._fit(self._plan(rows, held_out, self.max_epochs, self.checkpoint_dir), rows, held_out, bridge)
             warn_if_truncated(self.truncation_)
-        context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes=lambda: vars(self))
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
@@ -138,22 +135,34 @@ class BaseBertEstimator(
             raise ValueError(
                 "partial_fit does not support early_stopping=True: its rows are all trained on. Pass False."
             )
-        resume = self.__sklearn_is_fitted__()
-        curve = self.loss_curve_ if resume else []
-        with unchanged_by_failure(self):
-            rows = self._check_rows(X, y, sample_weight, reset=not resume)
-            self._fit(self._plan(rows, None, resume, max_epochs=1), rows, None, classes=classes)
+        role = PARTIAL_FIT if self.__sklearn_is_fitted__() else FIRST
+        curve = [] if role is FIRST else self.loss_curve_
+        with self._fit_task(X, y, sample_weight, max_epochs=1) as bridge:
+            rows = self._check_rows(X, y, sample_weight, role)
+            self._fit(self._plan(rows, None, max_epochs=1), rows, None, bridge, classes=classes)
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
             warn_if_truncated(self.truncation_)
         return self
 
+    @contextmanager
+    def _fit_task(self, X, y, sample_weight, max_epochs):
+        """A fit that succeeds or changes nothing, for scikit-learn's callbacks a task; yields the bridge to them."""
+        context = self._init_callback_context(max_subtasks=max_epochs)
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        context.call_on_fit_task_begin(estimator=self, **data)
+        with unchanged_by_failure(self):
+            yield partial(SklearnCallbackBridge, self, context, data)
+        context.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes=lambda: vars(self))
+
     # -- the steps of a fit: plan, split, prepare, train, adopt ------------------------------------------
 
-    def _fit(self, plan, rows, held_out, *, classes=None, bridge=None):
+    def _fit(self, plan, rows, held_out, bridge, classes=None):
         """Train on `rows`, from the checkpoint or from the weights fitted so far."""
         rows, held_out = self._split(rows, held_out, plan.seed)
         target = self._resumed_target(rows, classes) if plan.resume else self._new_target(rows, classes)
+        if held_out is not None:
+            target.encode(held_out.y, VALIDATION)  # refuses other classes, in words about y_val
         with seeded(plan.seed, plan.device), torch.inference_mode(False):
             net, text_encoder = self._prepare(plan, target, len(rows.columns))
             attributes = self._train(net, plan, target, text_encoder, rows, held_out, bridge)
@@ -161,7 +170,7 @@ class BaseBertEstimator(
         if self.verbose and plan.group.is_first:
             write_line(self.summary_)
 
-    def _plan(self, rows, held_out, resume, max_epochs, checkpoint_dir=None):
+    def _plan(self, rows, held_out, max_epochs, checkpoint_dir=None):
         """Device, precision, process group, seed and state file."""
         check_params(self)
         device = resolve_device(self.device)
@@ -170,6 +179,7 @@ class BaseBertEstimator(
         group = get_process_group(device)
         group.check_same(lambda: training_fingerprint(self, rows, held_out, precision))
         seed, state_file = group.gather(seed)[0], None
+        resume = rows.role is not FIRST
         if checkpoint_dir is not None:
             if resume:
                 raise ValueError(
@@ -186,6 +196,13 @@ class BaseBertEstimator(
         if not self.early_stopping or held_out is not None:
             return rows, held_out
         mask = rows.target_class.choose_validation_rows(rows.y, self.validation_fraction, seed)
+        most = rows.target_class.choose_validation_rows(rows.y, 0.5, seed).sum()
+        if most < 2:
+            raise ValueError(
+                f"early_stopping=True needs two rows to validate on, but only {most} of {len(mask)} can be held out: a "
+                "row of each class or label stays in training. Pass more rows of each class, pass X_val and y_val, or "
+                "set early_stopping=False."
+            )
         return rows.take(~mask), rows.take(mask)
 
     def _prepare(self, plan, target, n_columns):
@@ -240,19 +257,24 @@ class BaseBertEstimator(
 
     # -- what a fit checks first --------------------------------------------------------------------------
 
-    def _check_rows(self, X, y, sample_weight, *, reset):
-        y, target_class = self._check_y(y, reset=reset)
-        return Rows.of_positive_weight(self._check_X(X, reset=reset), y, sample_weight, target_class)
+    def _check_rows(self, X, y, sample_weight, role):
+        y, target_class = self._check_y(y, role)
+        columns = self._check_X(X, reset=role is FIRST)
+        return Rows.of_positive_weight(columns, y, sample_weight, target_class, role)
 
     def _check_held_out(self, rows, X, y, sample_weight):
         try:
-            held_out = self._check_rows(X, y, sample_weight, reset=False)
+            held_out = self._check_rows(X, y, sample_weight, VALIDATION)
         except (TypeError, ValueError) as error:
             raise type(error)(f"In X_val, y_val or sample_weight_val: {error}") from error
         if held_out.target_class is not rows.target_class:
             raise ValueError(
                 f"y_val is of problem type {held_out.target_class.problem_type!r}, y of "
                 f"{rows.target_class.problem_type!r}. Pass targets of the same kind."
+            )
+        if len(held_out.y) < 2:
+            raise ValueError(
+                "X_val and y_val have 1 row of positive weight, expected at least two. Pass more rows to validate on."
             )
         return held_out
 
@@ -265,9 +287,9 @@ class BaseBertEstimator(
         if rows.target_class is not type(self._target):
             raise ValueError(
                 f"y is of problem type {rows.target_class.problem_type!r}, but {type(self).__name__} was fitted on "
-                f"{self.problem_type_!r}. Go on with y of the same kind, or fit anew with warm_start=False."
+                f"{self.problem_type_!r}. Pass y of the same kind, or {rows.role.cure}."
             )
-        return self._target.refit_keeping_classes(rows.y, rows.weights, classes, **self._target_params())
+        return self._target.refit_keeping_classes(rows.y, rows.weights, classes, rows.role, **self._target_params())
 
     # -- prediction -----------------------------------------------------------------------------------------
 

@@ -16,9 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseBertEstimator
 from ._data.containers import column_names
-from ._data.target_validation import check_classification_y
-from ._data.targets import MultiLabelTarget
+from ._data.target import FIRST
+from ._data.target_validation import check_classification_y, has_many_classes
+from ._data.targets import MultiLabelTarget, SingleLabelTarget
 from ._parameters import Interval
+from ._runtime.user_warnings import warn_user
 from ._typing import Targets, fit_context
 
 
@@ -433,17 +435,23 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
             )
         return self._partial_fit(X, y, sample_weight, classes)
 
-    def _check_y(self, y, *, reset):
+    def _check_y(self, y, role):
         values, target_class = check_classification_y(y)
         names = column_names(y)
-        if reset:
+        if role is FIRST:
             vars(self).pop("label_names_", None)
             if target_class is MultiLabelTarget and names is not None:
                 self.label_names_ = np.empty(len(names), dtype=object)
                 self.label_names_[:] = names  # of a MultiIndex tuples, which NumPy would make rows of
+            if target_class is SingleLabelTarget and has_many_classes(values):
+                warn_user(
+                    "The number of unique classes is greater than 50% of the number of samples. If y holds numbers "
+                    "rather than classes, use BertRegressor.",
+                    about="many classes",
+                )
         elif names is not None and names != list(getattr(self, "label_names_", names)):
             raise ValueError(
-                f"y has the columns {names}, expected {list(self.label_names_)} as in the first fit. Pass "
+                f"{role.name} has the columns {names}, expected {list(self.label_names_)} as in {role.earlier}. Pass "
                 "the same columns in the same order."
             )
         return values, target_class

@@ -346,7 +346,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def _check_y(self, y, *, reset):
+    def _check_y(self, y, role):
         return check_regression_y(y)
 
     def _target_params(self):

@@ -8,7 +8,7 @@ import torch
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._training.training_net import BertNet
-from tests.helpers import EXACT, FAST, weights_of
+from tests.helpers import EXACT, FAST, exactly, weights_of
 
 
 def noisy(reviews):
@@ -103,16 +103,50 @@ def test_fit_raises_when_only_part_of_the_validation_data_is_given(tiny_bert, re
 
 
 def test_fit_raises_for_one_validation_row(tiny_bert, reviews):
-    message = r"^Validation needs at least two rows, but has 1\. Pass more rows, or raise validation_fraction\.$"
-    with pytest.raises(ValueError, match=message):
+    message = "X_val and y_val have 1 row of positive weight, expected at least two. Pass more rows to validate on."
+    with pytest.raises(ValueError, match=exactly(message)):
         BertClassifier(tiny_bert, **FAST).fit(*reviews, X_val=reviews[0][:1], y_val=reviews[1][:1])
-    with pytest.raises(ValueError, match=message):
-        BertClassifier(tiny_bert, early_stopping=True, **FAST).fit(reviews[0][:12], reviews[1][:12])
+    message = "Validation needs at least two rows, but has 1. Pass more rows, or raise validation_fraction."
+    estimator = BertClassifier(tiny_bert, early_stopping=True, **FAST)
+    with pytest.raises(ValueError, match=exactly(message)):
+        estimator.fit(reviews[0][:12], reviews[1][:12])
+    estimator.set_params(validation_fraction=0.5).fit(reviews[0][:12], reviews[1][:12])
+
+
+def test_fit_raises_if_no_validation_fraction_holds_out_two_rows_and_each_remedy_helps(tiny_bert):
+    texts, y = ["good", "bad", "fine", "poor"], ["a", "b", "c", "d"]
+    message = (
+        "early_stopping=True needs two rows to validate on, but only 0 of 4 can be held out: a row "
+        "of each class or label stays in training. Pass more rows of each class, pass X_val and y_val, or set "
+        "early_stopping=False."
+    )
+    estimator = BertClassifier(tiny_bert, early_stopping=True, validation_fraction=0.5, **FAST)
+    with pytest.raises(ValueError, match=exactly(message)):
+        estimator.fit(texts, y)
+    with pytest.raises(ValueError, match=r"only 1 of 3 can be held out"):
+        BertRegressor(tiny_bert, early_stopping=True, **FAST).fit(texts[:3], [1.0, 2.0, 3.0])
+    estimator.fit(texts * 2, y * 2)
+    estimator.fit(texts, y, X_val=texts, y_val=y)
+    estimator.set_params(early_stopping=False).fit(texts, y)
 
 
 def test_fit_raises_for_validation_labels_that_training_lacks(tiny_bert, reviews):
-    with pytest.raises(ValueError, match=r"y holds labels that are not among the classes: \['fair'\]"):
+    message = (
+        "y_val holds labels that are not among the classes: ['fair']. Expected some of ['bad', 'good'], as in y. Drop "
+        "these rows, or pass X and y that have them too."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
         BertClassifier(tiny_bert, **FAST).fit(*reviews, X_val=reviews[0][:2], y_val=["good", "fair"])
+
+
+def test_fit_raises_for_validation_targets_of_another_number_of_columns(tiny_bert, reviews):
+    message = "y_val has {} columns, expected {} as in y. Pass the same columns."
+    y, labels = np.arange(48.0), np.column_stack([np.arange(48) % 2, np.arange(48) % 3 == 0])
+    X_val = reviews[0][:4]
+    with pytest.raises(ValueError, match=exactly(message.format(2, 1))):
+        BertRegressor(tiny_bert, **FAST).fit(reviews[0], y, X_val=X_val, y_val=labels[:4])
+    with pytest.raises(ValueError, match=exactly(message.format(3, 2))):
+        BertClassifier(tiny_bert, **FAST).fit(reviews[0], labels, X_val=X_val, y_val=np.eye(4, 3))
 
 
 def test_errors_in_validation_data_name_the_validation_arguments(tiny_bert, reviews):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sklearn_bert import BertClassifier
-from tests.helpers import FAST, weights_of
+from tests.helpers import FAST, exactly, weights_of
 
 
 def test_warm_start_continues_from_the_fitted_weights(tiny_bert, reviews):
@@ -53,7 +53,46 @@ def test_warm_start_raises_for_another_structure_or_new_labels(tiny_bert, review
         estimator.set_params(pooling="cls").fit(*reviews)
     with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(0,\)"):
         BertClassifier(tiny_bert, hidden_layer_sizes=(0,), **FAST).partial_fit(*reviews)
-    with pytest.raises(ValueError, match=r"y holds labels that are not among the classes: \['new'\]"):
+    message = (
+        "y holds labels that are not among the classes: ['new']. Expected some of ['bad', 'good'], as in the earlier "
+        "fit. Drop these rows, or fit anew with warm_start=False."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
         estimator.set_params(pooling="mean").fit(reviews[0], ["new", "good"] * 24)
     with pytest.raises(ValueError, match=r"X has 2 text column\(s\), but BertClassifier was fitted with 1\."):
         estimator.fit(list(zip(reviews[0], reviews[0], strict=True)), reviews[1])
+
+
+def test_partial_fit_calls_the_callbacks_of_scikit_learn_as_a_fit_of_one_epoch(tiny_bert, reviews):
+    recorder = Recorder()
+    estimator = BertClassifier(tiny_bert, **FAST | {"max_epochs": 1}).set_callbacks(recorder)
+    estimator.fit(*reviews)
+    of_fit, recorder.calls = recorder.calls, []
+    for _ in range(2):
+        estimator.partial_fit(*reviews)
+        assert recorder.calls == of_fit
+        recorder.calls = []
+    assert of_fit == ["setup", "begin fit", "begin epoch", "end epoch", "end fit", "teardown"]
+    with pytest.raises(ValueError, match="not among the classes"):
+        estimator.partial_fit(reviews[0], ["new", "good"] * 24)
+    assert recorder.calls == ["setup", "begin fit", "teardown"]
+
+
+class Recorder:
+    """A callback of scikit-learn that records its calls, and predicts with what a task has learned."""
+
+    def __init__(self):
+        self.calls = []
+
+    def setup(self, estimator, context):
+        self.calls.append("setup")
+
+    def teardown(self, estimator, context):
+        self.calls.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.calls.append(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
+        assert len(fitted_estimator.predict(X)) == len(X)
+        self.calls.append(f"end {context.task_name}")

@@ -1,6 +1,7 @@
 """`BertClassifier`: every type of y through `fit` and the predict methods, class weights, `partial_fit`."""
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,10 @@ import scipy.sparse as sp
 import torch
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_bert import BertClassifier
-from tests.helpers import FAST, cases
+from tests.helpers import FAST, cases, exactly
 
 ONE_EPOCH = FAST | {"max_epochs": 1}
 TEXTS = ["good", "bad", "fine", "poor", "great", "dull"]
@@ -67,6 +69,26 @@ def test_decision_function_of_two_classes_is_the_log_odds_of_the_second(classifi
     classifier.fit(TEXTS, TWO)
     p = classifier.predict_proba(TEXTS)[:, 1]
     np.testing.assert_allclose(classifier.decision_function(TEXTS), np.log(p / (1 - p)), rtol=1e-6)
+
+
+def test_fit_warns_where_scikit_learn_would_that_the_classes_could_be_numbers(classifier):
+    message = (
+        "The number of unique classes is greater than 50% of the number of samples. If y holds numbers rather than "
+        "classes, use BertRegressor."
+    )
+    texts = TEXTS * 5
+    for n_classes in range(14, 18):
+        y = np.arange(30) % n_classes * 10
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check_classification_targets(y)
+        expected = [str(warning.message)[:40] for warning in caught]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            classifier.fit(texts, y)
+        assert [str(warning.message)[:40] for warning in caught] == expected
+        assert len(expected) == (n_classes > 15)
+        assert all(str(warning.message) == message and warning.filename == __file__ for warning in caught)
 
 
 def test_fit_ravels_a_column_vector_y_with_a_warning(classifier):
@@ -157,14 +179,16 @@ def test_label_columns_in_another_order_raise_in_validation_and_partial_fit(clas
     named = pd.DataFrame(TAGS, columns=["late", "angry", "paid"])
     swapped = named[["angry", "late", "paid"]]
     message = (
-        "y has the columns ['angry', 'late', 'paid'], expected ['late', 'angry', 'paid'] as in the first fit. Pass the "
-        "same columns in the same order."
+        "{} has the columns ['angry', 'late', 'paid'], expected ['late', 'angry', 'paid'] as in {}. Pass the same "
+        "columns in the same order."
     )
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message.format("y_val", "y"))):
         classifier.fit(TEXTS, named, X_val=TEXTS, y_val=swapped)
     classifier.partial_fit(TEXTS, named)
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=exactly(message.format("y", "the first call"))):
         classifier.partial_fit(TEXTS, swapped)
+    with pytest.raises(ValueError, match=exactly(message.format("y", "the earlier fit"))):
+        classifier.set_params(warm_start=True).fit(TEXTS, swapped)
     classifier.partial_fit(TEXTS, TAGS)
 
 
@@ -317,7 +341,7 @@ def test_warm_start_raises_for_another_problem_type(tiny_bert, reviews):
     classifier = BertClassifier(tiny_bert, warm_start=True, **ONE_EPOCH).fit(*reviews)
     message = (
         "y is of problem type 'multi_label_classification', but BertClassifier was fitted on "
-        "'single_label_classification'. Go on with y of the same kind, or fit anew with warm_start=False."
+        "'single_label_classification'. Pass y of the same kind, or fit anew with warm_start=False."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         classifier.fit(reviews[0], np.column_stack([np.arange(48) % 2] * 2))

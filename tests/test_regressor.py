@@ -105,6 +105,6 @@ def test_partial_fit_keeps_the_scale_of_the_first_chunk(tiny_bert, reviews):
             regressor.partial_fit(texts[start : start + 16], y[start : start + 16])
     assert regressor.score(texts, y) > 0.8
     with pytest.raises(
-        ValueError, match=r"^y has 2 columns, expected 1 as in the first fit\. Pass the same columns\.$"
+        ValueError, match=r"^y has 2 columns, expected 1 as in the first call\. Pass the same columns\.$"
     ):
         regressor.partial_fit(texts, np.column_stack([y, y]))

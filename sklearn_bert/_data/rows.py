@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from .fingerprint import fingerprint
+from .target import FIRST, Role
 
 
 class Rows(NamedTuple):
@@ -23,15 +24,18 @@ class Rows(NamedTuple):
     weights : ndarray of shape (n,)
     target_class : type
         Of the target that handles such a y.
+    role : Role
+        What the y must agree with.
     """
 
     columns: tuple
     y: np.ndarray
     weights: np.ndarray
     target_class: type
+    role: Role = FIRST
 
     @classmethod
-    def of_positive_weight(cls, columns, y, sample_weight, target_class):
+    def of_positive_weight(cls, columns, y, sample_weight, target_class, role=FIRST):
         """Checked texts and y with a weight for each row; a row that weighs nothing counts as absent."""
         if len(columns[0]) != len(y):
             raise ValueError(
@@ -41,12 +45,12 @@ class Rows(NamedTuple):
         weights = _check_sample_weight(sample_weight, columns[0], dtype=np.float64, ensure_non_negative=True)
         if not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        return cls(columns, y, weights / weights.max(), target_class).take(weights > 0)
+        return cls(columns, y, weights / weights.max(), target_class, role).take(weights > 0)
 
     def take(self, mask):
         """The rows where the mask is true."""
         columns = tuple(list(compress(column, mask)) for column in self.columns)
-        return Rows(columns, self.y[mask], self.weights[mask], self.target_class)
+        return self._replace(columns=columns, y=self.y[mask], weights=self.weights[mask])
 
     def weights_for(self, target):
         """What the rows weigh in the loss of a target: one on average."""

@@ -4,10 +4,37 @@ Think twice before adding to it: a rule of one mode belongs to that mode's class
 """
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 
 from .sampling import holdout_rows, sample_rows
+
+
+class Role(NamedTuple):
+    """What a y is that must agree with something earlier, for error messages.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it.
+    earlier : str
+        What it must agree with.
+    cure : str
+        What to do with a y of other classes or of another mode.
+    """
+
+    name: str
+    earlier: str
+    cure: str
+
+
+FIRST = Role("y", "classes", "pass all classes as classes=")
+VALIDATION = Role("y_val", "y", "pass X and y that have them too")
+WARM_START = Role("y", "the earlier fit", "fit anew with warm_start=False")
+PARTIAL_FIT = Role(
+    "y", "the first call", "start anew with sklearn.base.clone(estimator) and all classes as classes= in its first call"
+)
 
 
 class Target(ABC):
@@ -39,12 +66,18 @@ class Target(ABC):
         return f"{self.num_labels} {self.output_kind}{plural}"
 
     @abstractmethod
-    def refit_keeping_classes(self, y, sample_weight, classes, **params):
+    def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
         """A target with these classes, labels or scale, and other parameters: for a training that is resumed."""
 
     @abstractmethod
-    def encode(self, y):
-        """What the loss takes: (n,) int64, or (n, num_labels) float64."""
+    def encode(self, y, role=FIRST):
+        """What the loss takes: (n,) int64, or (n, num_labels) float64.
+
+        Raises
+        ------
+        ValueError
+            If y has other classes, or another number of columns; it says what `role` says.
+        """
 
     @abstractmethod
     def predict(self, logits):

@@ -57,6 +57,11 @@ def check_classification_y(y):
     )
 
 
+def has_many_classes(values):
+    """Whether a checked 1-D y has so many classes that it could be numbers; the limits are scikit-learn's."""
+    return len(values) > 20 and len(np.unique(values)) > round(0.5 * len(values))
+
+
 def check_regression_y(y):
     """Check the y of a regressor.
 

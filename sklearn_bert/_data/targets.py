@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, r2_score
 
 from .class_weight import weights_of_classes, weights_of_labels
 from .sampling import label_pattern_strata, leave_a_row_of_each_label, quantile_strata, rarest_label
-from .target import Target
+from .target import FIRST, Target
 
 _MAX_NAMED = 5
 _LARGEST = 1e300  # of a number in y
@@ -36,16 +36,17 @@ class SingleLabelTarget(Target):
         self.encode(y)  # refuses labels that are not among the classes
         self.class_weight = weights_of_classes(class_weight, self.classes, y, sample_weight)
 
-    def refit_keeping_classes(self, y, sample_weight, classes, **params):
+    def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
         """A target with these classes, and other parameters."""
         if classes is not None and not np.array_equal(np.unique(classes), self.classes):
             raise ValueError(
                 f"Got classes={classes!r}, expected those of the first call, {self.classes.tolist()}. Pass the same, "
                 "or None."
             )
+        self.encode(y, role)
         return SingleLabelTarget(y, sample_weight, classes=self.classes, **params)
 
-    def encode(self, y):
+    def encode(self, y, role=FIRST):
         """Position of each label in the sorted classes, shape (n,) int64.
 
         Raises
@@ -57,8 +58,8 @@ class SingleLabelTarget(Target):
         if unknown:
             known = f"{self.classes[:_MAX_NAMED].tolist()}{' ...' if self.num_labels > _MAX_NAMED else ''}"
             raise ValueError(
-                f"y holds labels that are not among the classes: {unknown[:_MAX_NAMED]}. Expected some of {known}. "
-                "Drop these rows, or fit anew on all classes (partial_fit takes them as classes=)."
+                f"{role.name} holds labels that are not among the classes: {unknown[:_MAX_NAMED]}. Expected some of "
+                f"{known}, as in {role.earlier}. Drop these rows, or {role.cure}."
             )
         return np.searchsorted(self.classes, y)
 
@@ -130,14 +131,14 @@ class MultiLabelTarget(Target):
         if class_weight is not None:
             self.loss_params["pos_weight"] = weights_of_labels(class_weight, y, sample_weight)
 
-    def refit_keeping_classes(self, y, sample_weight, classes, **params):
+    def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
         """A target with as many labels, and other parameters."""
-        _check_n_columns(y, self.num_labels)
+        self.encode(y, role)
         return MultiLabelTarget(y, sample_weight, classes=classes, **params)
 
-    def encode(self, y):
+    def encode(self, y, role=FIRST):
         """The 0/1 matrix as float64, shape (n, L)."""
-        _check_n_columns(y, self.num_labels)
+        _check_n_columns(y, self.num_labels, role)
         return y.astype(np.float64)
 
     def predict(self, logits, threshold=0.5):
@@ -195,13 +196,14 @@ class RegressionTarget(Target):
         if scale:
             self.mean, self.scale = _mean_and_spread(columns, sample_weight)
 
-    def refit_keeping_classes(self, y, sample_weight, classes, **params):
+    def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
         """This one: its mean and scale are the units of the weights trained so far."""
+        self.encode(y, role)
         return self
 
-    def encode(self, y):
+    def encode(self, y, role=FIRST):
         """Standardised y, shape (n, K) float64."""
-        _check_n_columns(y, self.num_labels)
+        _check_n_columns(y, self.num_labels, role)
         return (y.reshape(len(y), -1) - self.mean) / self.scale
 
     def predict(self, logits):
@@ -269,10 +271,12 @@ def _check_threshold(threshold, n_labels):
     return np.broadcast_to(values, n_labels)
 
 
-def _check_n_columns(y, expected):
+def _check_n_columns(y, expected, role):
     n_columns = 1 if y.ndim == 1 else y.shape[1]
     if n_columns != expected:
-        raise ValueError(f"y has {n_columns} columns, expected {expected} as in the first fit. Pass the same columns.")
+        raise ValueError(
+            f"{role.name} has {n_columns} columns, expected {expected} as in {role.earlier}. Pass the same columns."
+        )
 
 
 def _mean_and_spread(columns, sample_weight):

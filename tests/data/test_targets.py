@@ -13,6 +13,7 @@ from sklearn import metrics
 from sklearn.exceptions import DataConversionWarning
 
 from sklearn_bert._data import targets
+from sklearn_bert._data.target import FIRST, PARTIAL_FIT, VALIDATION, WARM_START
 from sklearn_bert._data.target_validation import check_classification_y, check_regression_y
 from sklearn_bert._data.targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from tests.data.example_targets import (
@@ -126,25 +127,41 @@ def test_multi_label_score_of_rows_without_labels_is_zero():
 # --- y after the first fit ---------------------------------------------------------------------
 
 
-def test_encode_raises_for_labels_outside_the_classes():
+ROLES = {
+    "classes": (FIRST, "y", "classes", "pass all classes as classes="),
+    "validation": (VALIDATION, "y_val", "y", "pass X and y that have them too"),
+    "warm start": (WARM_START, "y", "the earlier fit", "fit anew with warm_start=False"),
+    "partial_fit": (
+        PARTIAL_FIT,
+        "y",
+        "the first call",
+        "start anew with sklearn.base.clone(estimator) and all classes as classes= in its first call",
+    ),
+}
+
+
+@pytest.mark.parametrize(("role", "name", "earlier", "cure"), **cases(ROLES))
+def test_encode_raises_for_labels_outside_the_classes_and_says_what_the_y_is(role, name, earlier, cure):
     target = SingleLabelTarget(UNEVEN, WEIGHTS)
     message = (
-        "y holds labels that are not among the classes: ['d', 'e']. Expected some of ['a', 'b', 'c']. Drop these rows, "
-        "or fit anew on all classes (partial_fit takes them as classes=)."
+        f"{name} holds labels that are not among the classes: ['d', 'e']. Expected some of ['a', 'b', 'c'], as in "
+        f"{earlier}. Drop these rows, or {cure}."
     )
     with pytest.raises(ValueError, match=exactly(message)):
-        target.encode(np.array(["a", "e", "d", "b"]))
+        target.encode(np.array(["a", "e", "d", "b"]), role)
 
 
+@pytest.mark.parametrize(("role", "name", "earlier", "_"), **cases(ROLES))
 @pytest.mark.parametrize(
     ("target", "y"),
     [(MultiLabelTarget(LABELS, np.ones(4)), LABELS[:, :3]), (RegressionTarget(np.arange(4.0), np.ones(4)), LABELS)],
     ids=["labels", "numbers"],
 )
-def test_encode_raises_for_another_number_of_columns(target, y):
-    message = f"y has {y.shape[1]} columns, expected {target.num_labels} as in the first fit. Pass the same columns."
-    with pytest.raises(ValueError, match=exactly(message)):
-        target.encode(y)
+def test_encode_raises_for_another_number_of_columns_and_says_what_the_y_is(target, y, role, name, earlier, _):
+    message = f"{name} has {y.shape[1]} columns, expected {target.num_labels} as in {earlier}. Pass the same columns."
+    for method in (target.encode, lambda y, role: target.refit_keeping_classes(y, np.ones(4), None, role)):
+        with pytest.raises(ValueError, match=exactly(message)):
+            method(y, role)
 
 
 def test_classes_argument_sets_the_classes_and_raises_if_it_does_not_fit_y():
@@ -178,14 +195,10 @@ def test_refit_keeping_classes_keeps_the_classes_and_takes_new_parameters():
         first.refit_keeping_classes(y, np.ones(3), ["a", "b"])
 
 
-def test_refit_keeping_classes_raises_for_another_number_of_labels():
+def test_refit_keeping_classes_of_labels_takes_new_parameters():
     first = MultiLabelTarget(LABELS, np.ones(4))
-    assert first.refit_keeping_classes(LABELS, np.ones(4), None, label_smoothing=0.1).loss_params == {
-        "label_smoothing": 0.1
-    }
-    message = "y has 3 columns, expected 4 as in the first fit. Pass the same columns."
-    with pytest.raises(ValueError, match=exactly(message)):
-        first.refit_keeping_classes(LABELS[:, :3], np.ones(4), None)
+    second = first.refit_keeping_classes(LABELS, np.ones(4), None, label_smoothing=0.1)
+    assert second.loss_params == {"label_smoothing": 0.1}
 
 
 def test_refit_keeping_classes_keeps_the_scale_of_numbers():
