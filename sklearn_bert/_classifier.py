@@ -130,9 +130,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     label_smoothing : float, default=0.0
         Share of the target probability that is spread over all classes, or for each of several labels over
         yes and no. It makes predicted probabilities less extreme, and wrong labels less harmful [7]_.
-    threshold : float or array-like of shape (n_labels,), default=0.5
+    threshold : float, array-like of shape (n_labels,) or dict, default=0.5
         With several labels per row, the probability above which `predict` returns 1: one value for all
-        labels, or one per label. `set_params` changes it in a fitted classifier, and
+        labels, one per label, or a dict by position or column name as in `class_weight`; labels left out
+        have 0.5. `set_params` changes it in a fitted classifier, and
         `TunedThresholdsClassifierCV` finds good values. With one label per row use scikit-learn's
         ``FixedThresholdClassifier``.
     early_stopping : bool, default=False
@@ -249,7 +250,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         **BaseBertEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "threshold": [Interval(Real, 0, 1, closed="both"), "array-like"],
+        "threshold": [Interval(Real, 0, 1, closed="both"), "array-like", dict],
     }
 
     label_names_: np.ndarray
@@ -282,7 +283,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         callbacks: Sequence[Any] | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         label_smoothing: float = 0.0,
-        threshold: float | ArrayLike = 0.5,
+        threshold: float | ArrayLike | dict[Any, float] = 0.5,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 2,
@@ -353,7 +354,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
             probability is above `threshold`, otherwise 0.
         """
         logits = self._logits(X)
-        return self._target.predict(logits, self.threshold)
+        return self._target.predict(logits, self._by_position(self.threshold))
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Predict the probabilities of the classes or labels.
@@ -371,6 +372,22 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         """
         logits = self._logits(X)
         return self._target.predict_proba(logits)
+
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """Predict the logarithms of the probabilities, also of those that are too small for float64.
+
+        Parameters
+        ----------
+        X : list, tuple, array, Series or DataFrame of n_samples texts
+            In any form that `fit` takes, with the same number of text columns.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes), float64
+            In the order of `classes_`.
+        """
+        logits = self._logits(X)
+        return self._target.predict_log_proba(logits)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Scores before softmax or sigmoid.
@@ -458,16 +475,16 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
 
     def _target_params(self):
         return {
-            "class_weight": self._class_weight_by_position(),
+            "class_weight": self._by_position(self.class_weight),
             "label_smoothing": self.label_smoothing,
-            "threshold": self.threshold,
+            "threshold": self._by_position(self.threshold),
         }
 
-    def _class_weight_by_position(self):
-        """`class_weight`, where labels with names may all be called by them."""
-        if not isinstance(self.class_weight, dict) or not hasattr(self, "label_names_"):
-            return self.class_weight
+    def _by_position(self, values):
+        """A dict of labels to numbers with positions as keys, where labels with names are all called by them."""
+        if not isinstance(values, dict) or not hasattr(self, "label_names_"):
+            return values
         position = {name: j for j, name in enumerate(self.label_names_)}
-        if not self.class_weight.keys() <= position.keys():
-            return self.class_weight
-        return {position[name]: weight for name, weight in self.class_weight.items()}
+        if not values.keys() <= position.keys():
+            return values
+        return {position[name]: value for name, value in values.items()}

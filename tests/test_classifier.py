@@ -205,6 +205,26 @@ def test_set_params_threshold_applies_to_a_fitted_classifier(classifier):
     assert classifier.set_params(threshold=[1.0, 0.0, 1.0]).predict(TEXTS).sum(axis=0).tolist() == [0, 6, 0]
 
 
+def test_threshold_may_be_a_dict_by_label_name_or_position(classifier):
+    named = pd.DataFrame(TAGS, columns=["late", "angry", "paid"])
+    classifier.set_params(threshold={"angry": 0.0, "paid": 1.0}).fit(TEXTS, named)
+    expected = classifier.predict_proba(TEXTS) > [0.5, 0.0, 1.0]
+    np.testing.assert_array_equal(classifier.predict(TEXTS), expected)
+    np.testing.assert_array_equal(classifier.set_params(threshold={1: 0.0, 2: 1.0}).predict(TEXTS), expected)
+    classifier.fit(TEXTS, TAGS)
+    assert classifier.predict(TEXTS)[:, 1:].sum(axis=0).tolist() == [6, 0]
+    with pytest.raises(ValueError, match=r"^threshold names \['angry'\], which are none of the 3 labels"):
+        classifier.set_params(threshold={"angry": 0.3}).predict(TEXTS)
+    with pytest.raises(ValueError, match=r"^Got threshold=\{0: 0.3\}, which applies to several labels per row"):
+        classifier.set_params(threshold={0: 0.3}).fit(TEXTS, TWO)
+
+
+def test_predict_log_proba_is_the_logarithm_of_predict_proba(classifier):
+    for y in (TWO, TAGS):
+        classifier.fit(TEXTS, y)
+        np.testing.assert_allclose(classifier.predict_log_proba(TEXTS), np.log(classifier.predict_proba(TEXTS)))
+
+
 def test_class_weight_multiplies_sample_weight(classifier):
     y = np.array([1, 0, 0, 0, 0, 0])
     classifier.set_params(class_weight={1: 5.0}, precision="float64").fit(TEXTS, y)

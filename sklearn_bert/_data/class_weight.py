@@ -73,17 +73,31 @@ def weights_of_labels(class_weight, y, sample_weight):
         negative = sample_weight.sum() - positive
         one_sided = (positive == 0) | (negative == 0)  # all rows have the label, or none: nothing to balance
         return np.where(one_sided, 1.0, negative / np.where(one_sided, 1.0, positive))
-    unknown = [label for label in class_weight if label not in range(n_labels)]
-    if unknown:
-        raise ValueError(
-            f"class_weight names {unknown}, which are none of the {n_labels} labels. Expected all by name, as the "
-            f"columns of a DataFrame y have it, or all by position from 0 to {n_labels - 1}. Labels left out weigh 1."
-        )
-    if not all(map(_is_weight, class_weight.values())):
+    weights = values_of_labels(class_weight, n_labels, 1.0, "class_weight")
+    if not all(map(_is_weight, weights.flat)):
         raise ValueError(
             f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the {n_labels} labels."
         )
-    return np.array([class_weight.get(j, 1.0) for j in range(n_labels)], dtype=np.float64)
+    return weights
+
+
+def values_of_labels(mapping, n_labels, default, name):
+    """The values of a dict by position of label, (n_labels,); labels left out have the default."""
+    unknown = [label for label in mapping if label not in range(n_labels)]
+    if unknown:
+        raise ValueError(
+            f"{name} names {unknown}, which are none of the {n_labels} labels. Expected all by name, as the columns of "
+            f"a DataFrame y have it, or all by position from 0 to {n_labels - 1}. Labels left out have {default:g}."
+        )
+    return floats_or_nan([mapping.get(j, default) for j in range(n_labels)])
+
+
+def floats_or_nan(values):
+    """The values as float64; a single NaN if there is one that is not a number."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
 
 
 def _is_weight(value):

@@ -5,10 +5,10 @@ The only module that speaks both vocabularies, scikit-learn's ``type_of_target``
 """
 
 import numpy as np
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, log_expit, log_softmax, logit, softmax
 from sklearn.metrics import average_precision_score, r2_score
 
-from .class_weight import weights_of_classes, weights_of_labels
+from .class_weight import floats_or_nan, values_of_labels, weights_of_classes, weights_of_labels
 from .sampling import label_pattern_strata, leave_a_row_of_each_label, quantile_strata, rarest_label
 from .target import FIRST, Target
 
@@ -75,6 +75,10 @@ class SingleLabelTarget(Target):
     def predict_proba(self, logits):
         """(n, K) logits to (n, K) probabilities that sum to one in each row."""
         return softmax(logits, axis=1)
+
+    def predict_log_proba(self, logits):
+        """(n, K) logits to logarithms of the probabilities, exact also where these are too small for float64."""
+        return log_softmax(logits, axis=1)
 
     def decision_function(self, logits):
         """(n, K) scores; for two classes the (n,) margin of the second over the first."""
@@ -149,6 +153,10 @@ class MultiLabelTarget(Target):
         """(n, L) logits to (n, L) probabilities, each strictly between 0 and 1."""
         # expit(37) is the last that float64 keeps below 1.0; one step inside is as sure as it gets.
         return np.clip(expit(logits), np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0))
+
+    def predict_log_proba(self, logits):
+        """(n, L) logits to logarithms of the probabilities, exact also where these are too small for float64."""
+        return log_expit(logits)
 
     def decision_function(self, logits):
         """The (n, L) logits themselves."""
@@ -262,11 +270,14 @@ def _check_half(threshold):
 
 def _check_threshold(threshold, n_labels):
     """A threshold per label, (L,)."""
-    values = np.asarray(threshold, dtype=np.float64)
+    if isinstance(threshold, dict):
+        values = values_of_labels(threshold, n_labels, 0.5, "threshold")
+    else:
+        values = floats_or_nan(threshold)
     if values.shape not in ((), (n_labels,)) or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(
             f"Got threshold={threshold!r}, expected a probability between 0 and 1, or one for each of {n_labels} "
-            "labels. Pass 0.5 for the usual one."
+            "labels, or a dict of some of them. Pass 0.5 for the usual one."
         )
     return np.broadcast_to(values, n_labels)
 

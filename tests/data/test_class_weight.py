@@ -67,14 +67,14 @@ def test_dict_sets_label_weights_by_position_and_leaves_the_others():
 def test_unknown_label_in_class_weight_raises(unknown):
     message = (
         f"class_weight names {[unknown]}, which are none of the 4 labels. Expected all by name, as the columns of a "
-        "DataFrame y have it, or all by position from 0 to 3. Labels left out weigh 1."
+        "DataFrame y have it, or all by position from 0 to 3. Labels left out have 1."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         weights_of_labels({0: 1.0, unknown: 2.0}, LABELS, np.ones(4))
 
 
-@pytest.mark.parametrize("class_weight", [{0: -1.0}, {1: np.inf}], ids=str)
-def test_negative_and_infinite_label_weights_raise(class_weight):
+@pytest.mark.parametrize("class_weight", [{0: -1.0}, {1: np.inf}, {1: None}, {2: "high"}], ids=str)
+def test_label_weights_that_are_no_weights_raise(class_weight):
     message = f"Got class_weight={class_weight!r}, expected finite non-negative weights of some of the 4 labels."
     with pytest.raises(ValueError, match=exactly(message)):
         weights_of_labels(class_weight, LABELS, np.ones(4))

@@ -200,13 +200,41 @@ def test_predict_returns_the_labels_above_their_thresholds():
     logits = random_logits(200, 4)
     assert np.array_equal(target.predict(logits, thresholds), target.predict_proba(logits) > thresholds)
     assert target.predict(logits, 1.0).sum() == 0
+    assert np.array_equal(target.predict(logits, {1: 0.2, 2: 0.9, 3: 0.0}), target.predict(logits, thresholds))
 
 
-@pytest.mark.parametrize("threshold", [1.5, [0.5, 0.5], [0.5, 0.5, 0.5, -0.1], [[0.5] * 4]], ids=str)
+@pytest.mark.parametrize(
+    "threshold", [1.5, [0.5, 0.5], [0.5, 0.5, 0.5, -0.1], [[0.5] * 4], {0: 2.0}, {0: "low"}, ["low"] * 4], ids=str
+)
 def test_multi_label_target_raises_for_thresholds_out_of_range_or_number(threshold):
     message = (
-        f"Got threshold={threshold!r}, expected a probability between 0 and 1, or one for each of 4 labels. "
-        "Pass 0.5 for the usual one."
+        f"Got threshold={threshold!r}, expected a probability between 0 and 1, or one for each of 4 labels, or a "
+        "dict of some of them. Pass 0.5 for the usual one."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         MultiLabelTarget(LABELS, np.ones(4), threshold=threshold)
+
+
+def test_multi_label_target_raises_for_a_threshold_of_an_unknown_label():
+    message = (
+        "threshold names ['a'], which are none of the 4 labels. Expected all by name, as the columns of a DataFrame y "
+        "have it, or all by position from 0 to 3. Labels left out have 0.5."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        MultiLabelTarget(LABELS, np.ones(4), threshold={"a": 0.3})
+
+
+# --- logarithms of probabilities ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("y", [[0, 1], [0, 1, 2], MATRIX], ids=["two classes", "three", "labels"])
+def test_predict_log_proba_is_the_logarithm_of_predict_proba_and_exact_where_that_is_too_small(y):
+    _, target = fit_target(check_classification_y, y)
+    logits = random_logits(9, target.num_labels)
+    np.testing.assert_allclose(np.exp(target.predict_log_proba(logits)), target.predict_proba(logits), rtol=1e-12)
+    extreme = np.full((1, target.num_labels), 1e4)
+    extreme[0, 0] = -1e4
+    log_probabilities = target.predict_log_proba(extreme)
+    assert (log_probabilities.shape, log_probabilities.dtype) == (extreme.shape, np.float64)
+    other = 0 if target.output_kind == "label" else 1e4 + np.log(target.num_labels - 1)
+    assert log_probabilities[0, 0] == pytest.approx(-1e4 - other, rel=1e-15)
