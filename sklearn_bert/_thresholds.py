@@ -16,11 +16,12 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, _routing_enabled, process_routing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
 
+from ._data.containers import column_names
 from ._parameters import Interval
 from ._typing import Targets, available_if, fit_context
 
@@ -84,6 +85,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
     (1, 2)
     """
 
+    __metadata_request__fit = {"sample_weight": UNUSED}  # of the estimator: it is passed on if that requests it
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
         "metric": [callable, None],
@@ -123,7 +125,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         return tags
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
         """Tune the thresholds out of fold, and fit the estimator on all rows.
 
         Parameters
@@ -134,6 +136,9 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
             1 where a row has a label, otherwise 0.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, in the fits and in the metric.
+        **params : dict
+            Passed on to `fit` of the estimator; an array with a value per row is split like the rows. With
+            metadata routing, what the estimator and `cv` request is passed on: ``X_val``, ``groups``.
 
         Returns
         -------
@@ -155,25 +160,46 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
                 f"{labels.shape}{f', with {invalid[0]!s} in it' if len(invalid) else ''}. For two classes use "
                 "sklearn.model_selection.TunedThresholdClassifierCV."
             )
-        params = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
-        probabilities = self._predict_out_of_fold(X, y, labels, params)
-        names = list(getattr(y, "columns", range(labels.shape[1])))
-        tuned = [self._tune_label(name, labels[:, j], probabilities[:, j], params) for j, name in enumerate(names)]
-        fitted = clone(self.estimator).fit(X, y, **params)
+        weights = {} if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
+        fit_params, split_params = self._route(params | weights)
+        probabilities = self._predict_out_of_fold(X, y, labels, fit_params, split_params)
+        names = column_names(y) or range(labels.shape[1])
+        tuned = [self._tune_label(name, labels[:, j], probabilities[:, j], weights) for j, name in enumerate(names)]
+        fitted = clone(self.estimator).fit(X, y, **fit_params)
         # Set last: a fit that fails must leave this object as it was.
         self.estimator_ = fitted
         self.best_thresholds_, self.best_scores_ = np.array(tuned).T
         return self
 
-    def _predict_out_of_fold(self, X, y, labels, params):
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Which metadata this object passes on, as scikit-learn's routing asks.
+
+        Returns
+        -------
+        routing : sklearn.utils.metadata_routing.MetadataRouter
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router.add(estimator=self.estimator, method_mapping=to_fit)
+        splitter = self.cv if hasattr(self.cv, "split") else check_cv()  # an int asks for nothing, as KFold
+        return router.add(splitter=splitter, method_mapping=to_split)
+
+    def _route(self, params):
+        """Parameters for `fit` of the estimator and for `split` of `cv`; without metadata routing all are for `fit`."""
+        if not _routing_enabled():
+            return params, {}
+        routed = process_routing(self, "fit", **params)
+        return routed.estimator.fit, routed.splitter.split
+
+    def _predict_out_of_fold(self, X, y, labels, fit_params, split_params):
         """Probabilities (n, n_labels) of each row, from a fit without it.
 
         `cross_val_predict` does not fit here: it encodes the values of each label anew, so a label that all rows
         have becomes one that no row has, and it turns a DataFrame y into an array without names.
         """
         X, y = indexable(X, y)
-        params = self._route_to_fit(params)
-        splits = list(check_cv(self.cv, labels, classifier=True).split(X, labels))
+        splits = list(check_cv(self.cv, labels, classifier=True).split(X, labels, **split_params))
         rows = np.concatenate([test for _, test in splits])
         if not np.array_equal(np.sort(rows), np.arange(len(labels))):
             raise ValueError(
@@ -181,18 +207,10 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
                 f"test rows, {len(np.unique(rows))} of them different. Pass a cv such as sklearn.model_selection.KFold."
             )
         probabilities = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_and_predict)(self.estimator, X, y, params, train, test, labels.shape[1])
+            delayed(_fit_and_predict)(self.estimator, X, y, fit_params, train, test, labels.shape[1])
             for train, test in splits
         )
         return np.concatenate(probabilities)[np.argsort(rows)]
-
-    def _route_to_fit(self, params):
-        """The part of `params` that `fit` of the estimator gets: with metadata routing only what it requests."""
-        if not _routing_enabled():
-            return params
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
-        return process_routing(router, "fit", **params).estimator.fit
 
     def _tune_label(self, name, y, probabilities, params):
         """Best threshold of one label, and its score. Of equally good thresholds, the one nearest to 0.5."""
@@ -240,6 +258,22 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_log_proba"))
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """Predict logarithms of probabilities with the fitted estimator, if it has a `predict_log_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,) or (n_samples, n_columns)
+            In any form that the estimator takes.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_labels)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
 
     @available_if(lambda self: hasattr(self.estimator, "decision_function"))
     def decision_function(self, X: ArrayLike) -> np.ndarray:

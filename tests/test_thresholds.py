@@ -11,11 +11,11 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 
 from sklearn_bert import BertClassifier, TunedThresholdsClassifierCV
-from tests.helpers import exactly
+from tests.helpers import FAST, exactly
 
 RNG = np.random.default_rng(0)
 Y = (RNG.random((400, 4)) < [0.5, 0.1, 0.02, 0.0]).astype(int)
@@ -108,6 +108,7 @@ def test_predict_uses_the_estimator_fitted_on_all_rows(tuned):
     assert np.array_equal(tuned.predict(X), tuned.predict_proba(X) > tuned.best_thresholds_)
     assert tuned.classes_.tolist() == [0, 1, 2, 3]
     assert not hasattr(tuned, "decision_function")
+    assert not hasattr(tuned, "predict_log_proba")
 
 
 def test_another_metric_gives_other_thresholds(tuned):
@@ -196,6 +197,50 @@ def test_metadata_routing_passes_sample_weight_only_if_requested(fits):
     assert all(fold_weights is not None for _, _, fold_weights in fits)
 
 
+class WithValidation(Sigmoid):
+    """Records what `fit` gets besides X and y."""
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, groups=None):
+        self.got_ = (sample_weight, X_val, groups)
+        return super().fit(X, y)
+
+
+def test_metadata_routing_inside_a_search_and_a_cross_validation_reaches_estimator_and_cv():
+    """X_val as it is, and of weights and groups the values of the rows."""
+    weights, groups, X_val = np.arange(400.0), np.arange(400) // 4, X[:10]
+    params = {"sample_weight": weights, "X_val": X_val, "groups": groups}
+    with sklearn.config_context(enable_metadata_routing=True):
+        estimator = WithValidation().set_fit_request(**dict.fromkeys(params, True))
+        tuned = TunedThresholdsClassifierCV(estimator, cv=GroupKFold(3)).set_score_request(sample_weight=True)
+        search = GridSearchCV(tuned, {"n_thresholds": [5, 50]}, cv=GroupKFold(2)).fit(X, Y, **params)
+        results = cross_validate(tuned, X, Y, cv=GroupKFold(2), params=params, return_estimator=True)
+        assert len(cross_val_score(search, X, Y, params=params, cv=GroupKFold(2))) == 2
+    for fitted, n_rows in [(search.best_estimator_, 400), *((tuned, 200) for tuned in results["estimator"])]:
+        got_weights, got_X_val, got_groups = fitted.estimator_.got_
+        assert got_X_val is X_val
+        assert got_weights.shape == got_groups.shape == (n_rows,)
+        np.testing.assert_array_equal(got_weights // 4, got_groups)
+
+
+def test_parameters_of_fit_reach_the_estimator_without_metadata_routing():
+    groups = np.arange(400)
+    tuned = TunedThresholdsClassifierCV(WithValidation()).fit(X, Y, X_val=X[:10], groups=groups)
+    assert tuned.estimator_.got_[0] is None
+    assert tuned.estimator_.got_[2] is groups
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        TunedThresholdsClassifierCV(WithValidation()).fit(X, Y, colour=1)
+
+
+def test_metadata_routing_passes_x_val_to_a_bert_classifier(tiny_bert, reviews):
+    texts = reviews[0]
+    y = np.array([["movie" in text, "very" in text] for text in texts], dtype=int)
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier = BertClassifier(tiny_bert, **FAST | {"max_epochs": 1}).set_fit_request(X_val=True, y_val=True)
+        tuned = TunedThresholdsClassifierCV(classifier, cv=2)
+        search = GridSearchCV(tuned, {"n_thresholds": [5]}, cv=2).fit(texts, y, X_val=texts[:9], y_val=y[:9])
+    assert len(search.best_estimator_.estimator_.validation_scores_) == 1
+
+
 def test_failed_fit_leaves_the_estimator_unchanged():
     tuned = TunedThresholdsClassifierCV(FailsOnAllRows())
     with pytest.raises(RuntimeError, match="refused"):
@@ -280,3 +325,4 @@ def test_best_thresholds_given_to_a_bert_classifier_give_the_same_predictions(ti
     plain = classifier.set_params(threshold=tuned.best_thresholds_).fit(texts, y)
     assert np.array_equal(plain.predict(texts), tuned.predict(texts))
     assert tuned.decision_function(texts).shape == y.shape
+    np.testing.assert_allclose(np.exp(tuned.predict_log_proba(texts)), tuned.predict_proba(texts))
