@@ -6,6 +6,7 @@ from ._inspection.attribution_display import TokenAttributionDisplay
 from ._inspection.training_curve_display import TrainingCurveDisplay
 from ._model.module import BertModule
 from ._regressor import BertRegressor
+from ._runtime.array_cache import clear_cache
 from ._storage.versions import __version__
 from ._thresholds import TunedThresholdsClassifierCV
 from ._training.training_net import BertNet
@@ -22,4 +23,5 @@ __all__ = [
     "TrainingCurveDisplay",
     "TunedThresholdsClassifierCV",
     "__version__",
+    "clear_cache",
 ]

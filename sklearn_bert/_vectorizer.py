@@ -162,6 +162,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
             net.move(device, precision, or_float32=self.precision == "auto")
             self._text_encoder = TextEncoder(tokenizer, net.max_length, self.long_text, None, bi_encoder=False)
             self.tokenizer_, self.net_ = tokenizer, net
+            net.module_.requires_grad_(False)
+            net.share_features()
         return self
 
     if TYPE_CHECKING:  # scikit-learn's own, which has no annotations

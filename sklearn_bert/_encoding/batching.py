@@ -235,6 +235,19 @@ class FeatureDataset(Dataset):
         return batch
 
 
+class KnownFeatures(FeatureDataset):
+    """Rows for prediction as features, in the batches of the texts: with others the last bits would differ."""
+
+    def __init__(self, features, source):
+        super().__init__(features, source)
+        self._lengths = source.lengths
+
+    @property
+    def lengths(self):
+        """Tokens that each text adds to a batch, (n,)."""
+        return self._lengths
+
+
 def pad_collate(rows, pad_token_id):
     """A list of dataset rows to a batch as wide as its longest row.
 

@@ -10,6 +10,7 @@ from skorch.exceptions import SkorchTrainingImpossibleError
 from skorch.history import History
 from torch.utils.data import DataLoader
 
+from .._encoding.batching import KnownFeatures
 from .._encoding.samplers import TokenBudgetSampler
 from .._model.cpu_kernels import FastCpuKernels
 from .._model.embedding_subset import full_embeddings
@@ -19,6 +20,7 @@ from .._runtime.device import seeded
 from .._runtime.distributed import DistributedContext, get_process_group
 from .._runtime.progress import prediction_bar
 from .computing import ComputingMixin, dtype_of
+from .shared_features import SharedFeatures
 
 _STORED = ("pad_token_id", "max_length", "precision", "batch_size")
 _PROBABILITIES = {
@@ -102,6 +104,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
     def initialize(self):
         """Build the module on the device, and find out what its encoder can do if its family is unknown here."""
         super().initialize()
+        self.shared_features_ = None
         self.padding_leaks_ = not self._is_tried and padding_leaks(self.module_, self.pad_token_id)
         self._settle_precision()
         return self
@@ -146,11 +149,24 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
 
     def predict_logits(self, dataset, progress=0):
         """Logits of every text, in the dataset's order, (n, num_labels) float32 or float64."""
-        return dataset.average_windows(self._predict(dataset, lambda batch: batch.logits, progress))
+        features = self._shared_features(dataset, progress)
+        rows = dataset if features is None else KnownFeatures(features, dataset)
+        return dataset.average_windows(self._predict(rows, lambda batch: batch.logits, progress))
 
     def predict_features(self, dataset, progress=0):
         """What the head takes, of every row, in the dataset's order, (n, H), or (n, 4 H) with a bi-encoder."""
-        return self._predict(dataset, lambda batch: batch.features, progress)
+        features = self._shared_features(dataset, progress)
+        return self._predict(dataset, lambda batch: batch.features, progress) if features is None else features
+
+    def share_features(self):
+        """From now on, share the features of the encoder with other nets of this process, while it stays as it is."""
+        self.shared_features_ = SharedFeatures(self.module_)
+
+    def _shared_features(self, dataset, progress):
+        if self.shared_features_ is None or get_process_group(self.device).size > 1:
+            return None
+        compute = partial(self._predict, dataset, lambda batch: batch.features, progress)
+        return self.shared_features_.of(self, dataset, compute)
 
     def forward_iter(self, X, training=False, device="cpu"):
         """Logits of all rows, in the dataset's order, as one batch: skorch's own would give the longest rows first.
@@ -217,9 +233,13 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
 
     def get_iterator(self, dataset, training=False):
         """Batches of rows of similar lengths, the longest first: for the net's own use, since rows are reordered."""
-        max_tokens = min(self.batch_size * self.max_length, self.max_tokens_)
-        sampler = TokenBudgetSampler(dataset.lengths, max_tokens, self.group_.rank_slice, self.padding_leaks_)
+        sampler = TokenBudgetSampler(dataset.lengths, self.most_tokens, self.group_.rank_slice, self.padding_leaks_)
         return self._loader(dataset, sampler)
+
+    @property
+    def most_tokens(self):
+        """Most padded tokens of a batch in prediction."""
+        return min(self.batch_size * self.max_length, self.max_tokens_)
 
     def _loader(self, dataset, sampler):
         # A generator of its own: the loader would draw a seed from the caller's random state.

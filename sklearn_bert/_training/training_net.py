@@ -225,12 +225,14 @@ class BertNet(InferenceNet):
             self.initialize()
         self.group_ = get_process_group(self.device)
         with ExitStack() as self.exit_stack_, torch.enable_grad():
+            self.share_features()  # here, where the encoder holds all of its embeddings
             self._prepare_encoder(X)
             self.initialize_optimizer()  # of the parameters that are trained now
             if self.training_config.freeze == "encoder" and self.module_.pooler is None:
                 X, validation = self._encode_once(X, validation)
             self.stop_training_ = False
-            self.notify("on_train_begin", X=X, y=y)
+            with self.shared_features_.fixed():
+                self.notify("on_train_begin", X=X, y=y)
             self.group_.check_same(lambda: {"the epoch in checkpoint_dir": len(self.history)})
             self.group_.broadcast_weights(self.module_)
             self.fit_loop(X, validation=validation)
