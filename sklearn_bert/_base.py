@@ -27,6 +27,7 @@ from ._encoding.truncation import resolve_max_length
 from ._estimator import TextInputMixin, unchanged_by_failure
 from ._fitted import FittedAttributes, learned_attributes
 from ._inspection.attribution import ExplainMixin
+from ._keyword_hints import explain_keywords
 from ._model.checkpoint import count_positions, load_config, load_tokenizer
 from ._model.dropout import set_dropout
 from ._model.hub import resolve_checkpoint
@@ -77,6 +78,7 @@ class BaseBertEstimator(
     _parameter_constraints = CONSTRAINTS
     net_class: type[BertNet] = BertNet  # a subclass of an estimator may name a subclass of it
 
+    @explain_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,

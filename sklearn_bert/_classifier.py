@@ -19,6 +19,7 @@ from ._data.containers import column_names
 from ._data.target import FIRST
 from ._data.target_validation import check_classification_y, has_many_classes
 from ._data.targets import MultiLabelTarget, SingleLabelTarget
+from ._keyword_hints import explain_keywords
 from ._parameters import Interval
 from ._runtime.user_warnings import warn_user
 from ._typing import Targets, fit_context
@@ -255,6 +256,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
 
     label_names_: np.ndarray
 
+    @explain_keywords
     def __init__(
         self,
         model: str | PathLike[str] = "google-bert/bert-base-uncased",
@@ -411,6 +413,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         check_is_fitted(self)
         return self._target.classes
 
+    @explain_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,

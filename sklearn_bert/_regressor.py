@@ -13,6 +13,7 @@ from sklearn.base import RegressorMixin
 
 from ._base import BaseBertEstimator
 from ._data.target_validation import check_regression_y
+from ._keyword_hints import explain_keywords
 from ._typing import Targets, fit_context
 
 
@@ -222,6 +223,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
 
     _parameter_constraints = {**BaseBertEstimator._parameter_constraints, "scale_target": ["boolean"]}
 
+    @explain_keywords
     def __init__(
         self,
         model: str | PathLike[str] = "google-bert/bert-base-uncased",
@@ -318,6 +320,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         logits = self._logits(X)
         return self._target.predict(logits)
 
+    @explain_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> Self:
         """Train one more epoch, on these rows only: for data that arrives in parts.
