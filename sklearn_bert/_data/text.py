@@ -88,7 +88,7 @@ def _first_record(X):
     if isinstance(X, Mapping):
         return X
     is_dataset = hasattr(type(X), "column_names") and not hasattr(X, "columns")  # Arrow tables have both
-    return X[0] if is_dataset and len(X) else None
+    return X[0] if is_dataset and hasattr(X, "__len__") and len(X) else None
 
 
 def _split_tuples(X):

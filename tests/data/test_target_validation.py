@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 from scipy import sparse
 from sklearn.preprocessing import MultiLabelBinarizer
 
@@ -236,6 +237,14 @@ def test_checks_raise_for_a_y_of_dask(check, name):
     message = "y is of type Array of dask, whose rows are not in memory. Expected rows in memory. Pass y.compute()."
     with pytest.raises(ValueError, match=exactly(message)):
         check(y)
+
+
+@both_checks
+def test_checks_raise_for_a_y_that_numpy_cannot_convert(check, name):
+    y = torch.ones(2, requires_grad=True)
+    with pytest.raises(ValueError, match=r"^y is of type Tensor, which NumPy cannot convert: .* Expected a list or an"):
+        check(y)
+    assert check(y.detach())[0].tolist() == [1, 1]
 
 
 SHAPE = "y should be a 1d or 2d array with at least one value, got a {kind} of shape "

@@ -199,6 +199,24 @@ def test_check_texts_raises_for_data_by_key_and_names_the_key_of_the_texts(X):
         check_texts(X)
 
 
+class Stream:
+    """A dataset of Hugging Face that is read row by row."""
+
+    column_names = property(lambda self: ["label", "text"])
+
+    def __iter__(self):
+        return iter([Dataset()[0], Dataset()[1]])
+
+
+def test_check_texts_asks_for_the_rows_of_a_stream_and_then_for_their_texts():
+    with pytest.raises(
+        ValueError, match=r"^X is of type Stream, not a sequence of texts\. .* for example with list\(X\)\.$"
+    ):
+        check_texts(Stream())
+    with pytest.raises(ValueError, match=re.escape("for example [row['text'] for row in X];")):
+        check_texts(list(Stream()))
+
+
 @pytest.mark.parametrize("container", [list, pd.Series, lambda rows: np.array(rows, dtype=object)])
 def test_check_texts_raises_for_rows_by_key_and_names_the_key_of_the_texts(container):
     message = (
