@@ -214,8 +214,8 @@ def _to_ndarray(y):
         values = np.fromiter(y, dtype=object)
     except (RuntimeError, TypeError) as error:  # a tensor with gradients, or on a GPU
         raise ValueError(
-            f"y is of type {type(y).__name__}, which NumPy cannot convert: {error} Expected a list or an array. Make it "
-            "one first."
+            f"y is of type {type(y).__name__}, which NumPy cannot convert: {error} Expected a list or an array. "
+            "Make it one first."
         ) from error
     if not isinstance(y, (list, tuple)) and _holds_rows(values):
         return _to_ndarray(values.tolist())
