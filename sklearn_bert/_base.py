@@ -102,7 +102,7 @@ class BaseBertEstimator(
             Weights of the rows; only their ratios matter. A row of weight 0 counts as absent.
         X_val, y_val, sample_weight_val : default=None
             Texts, targets and weights to judge each epoch by, in the forms of the others. The weights of
-            the best epoch are kept. `early_stopping` then sets no rows of `X` apart.
+            the best epoch are kept. `early_stopping` then holds out no rows of `X`.
 
         Returns
         -------

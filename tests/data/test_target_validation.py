@@ -92,15 +92,23 @@ CLASSIFIER_REMEDIES = {
     "dates": (pd.Series(pd.to_datetime(["2026-01-01"] * 2)), lambda y: np.asarray(y).astype(str), None),
     "dicts": (DICTS, lambda y: [row["label"] for row in y], ["a", "b"]),
     "NaN": (np.array([0.0, np.nan, 1.0]), lambda y: np.delete(y, 1), [0, 1]),
+    "complex": ([1 + 0j, 0j], np.real, [1, 0]),
 }
 
 
 @pytest.mark.parametrize(("y", "remedy", "expected"), **cases(CLASSIFIER_REMEDIES))
 def test_the_remedy_of_a_refused_y_gives_the_labels_that_were_meant(y, remedy, expected):
-    with pytest.raises(ValueError, match=r"Unknown label type|Input y contains NaN"):
+    with pytest.raises(ValueError, match=r"Unknown label type|Input y contains NaN|Complex data"):
         check_classification_y(y)
     values, _ = check_classification_y(remedy(y))
     assert expected is None or np.array_equal(values, expected)
+
+
+@pytest.mark.parametrize("y", [[0.5, 1.5], [[0.2, 0.8], [0.6, 0.4]]], ids=["numbers", "soft labels"])
+def test_the_regressor_takes_what_the_classifier_sends_there(y):
+    with pytest.raises(ValueError, match="for numbers use BertRegressor"):
+        check_classification_y(y)
+    assert check_regression_y(y)[0].tolist() == y
 
 
 CONVERT = "Convert y with np.asarray(y).astype(float)"
