@@ -31,7 +31,7 @@ from sklearn_bert import BertClassifier, BertVectorizer, TunedThresholdsClassifi
         ("gradient_checkpointing", "yes", "an instance of 'bool'"),
         ("layer_decay", 0.0, "a float in the range (0.0, 1.0]"),
         ("label_smoothing", 1.0, "a float in the range [0.0, 1.0)"),
-        ("threshold", 1.5, "a float in the range [0.0, 1.0] or an array-like"),
+        ("threshold", 1.5, "a float in the range [0.0, 1.0], an array-like or an instance of 'dict'"),
         ("early_stopping", "yes", "an instance of 'bool'"),
         ("validation_fraction", 0.6, "a float in the range (0.0, 0.5]"),
         ("n_iter_no_change", 0, "an int in the range [1, inf)"),

@@ -133,19 +133,24 @@ def _cure(kind, values):
         return f"Take the labels out of the rows, for example [row[{text_key(first)!r}] for row in y]."
     if any(isinstance(value, (*_SEQUENCES, Set)) for value in values.flat):
         return f"Expected one label per row, or a 2-D array of 0 and 1. For several labels per row {_BINARIZER}."
-    dtype = "str"
-    if all(isinstance(value, (int, float, np.number)) for value in values.flat):
-        dtype = "int" if all(value % 1 == 0 for value in values.flat) else "float"
+    dtype = next((dtype for dtype in ("int", "float") if _converts_exactly(values, dtype)), "str")
     return (
         "Expected one str, int, bool or whole float per row, or a 2-D array of 0 and 1. Convert the objects with "
         f"np.asarray(y).astype({dtype})."
     )
 
 
+def _converts_exactly(values, dtype):
+    try:
+        return bool((values.astype(dtype) == values).all())
+    except (OverflowError, TypeError, ValueError):
+        return False
+
+
 def _can_be_float(y):
     try:
         np.asarray(y).astype(np.float64)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return False
     return True
 

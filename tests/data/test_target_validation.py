@@ -93,6 +93,7 @@ CLASSIFIER_REMEDIES = {
     "dicts": (DICTS, lambda y: [row["label"] for row in y], ["a", "b"]),
     "NaN": (np.array([0.0, np.nan, 1.0]), lambda y: np.delete(y, 1), [0, 1]),
     "complex": ([1 + 0j, 0j], np.real, [1, 0]),
+    "large ints": ([10**400, 0], lambda y: np.asarray(y).astype(str), [str(10**400), "0"]),
 }
 
 
@@ -129,6 +130,7 @@ NEVER_NUMBERS = {
     "sets": ([{1}, {2}], "object"),
     "lists of different lengths": ([[1], [1, 2]], "object"),
     "names": (["good", "bad"], "<U4"),
+    "a large int and a str": ([10**400, "a"], "object"),
     "category of str": (pd.Series(["a", "b"], dtype="category"), "category"),
 }
 
