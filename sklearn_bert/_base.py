@@ -210,6 +210,7 @@ class BaseBertEstimator(
     def _prepare(self, plan, target, n_columns):
         """An untrained net around the checkpoint, or around the fitted weights, and the encoder of its texts."""
         if plan.resume:
+            self.net_.check_structure()
             config, tokenizer = deepcopy(self.module_.config), deepcopy(self.tokenizer_)
             make_module = self.module_.rebuilt
         else:

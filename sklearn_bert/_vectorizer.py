@@ -23,7 +23,7 @@ from ._model.hub import resolve_checkpoint
 from ._model.pooled_encoder import POOLINGS, PooledEncoder
 from ._parameters import Interval
 from ._runtime.device import resolve_device, resolve_precision, seeded
-from ._storage.persistence import PicklableMixin
+from ._storage.pickling import PicklableMixin
 from ._training.inference_net import InferenceNet
 from ._typing import fit_context
 

@@ -51,6 +51,13 @@ def load_config(folder):
     return config
 
 
+def config_from_json(text):
+    """The config that `to_json_string` wrote; it names no attention."""
+    config = AutoConfig.for_model(**json.loads(text))
+    config._attn_implementation = None
+    return config
+
+
 def count_positions(config):
     """Largest number of tokens for which an encoder of this config has positions; None if there is no limit."""
     positions = getattr(config, "max_position_embeddings", None)

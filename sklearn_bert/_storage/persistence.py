@@ -18,14 +18,14 @@ from .._encoding.text_encoder import TextEncoder
 from .._encoding.truncation import TruncationReport, resolve_max_length
 from .._model.checkpoint import count_positions, load_config, load_tokenizer
 from .._model.hub import resolve_checkpoint
-from .._runtime.device import resolve_available, seeded
+from .._runtime.device import seeded
 from .._runtime.user_warnings import warn_user
 from .folder import read_arrays, read_manifest, refuse_if_replaced, write_folder
 from .huggingface import fold_scale, load_transformers_classifier, to_config, to_tokenizer
 from .json_values import NotPlainError, decode, encode
 from .model_card import estimator_card
 from .onnx import write_onnx
-from .versions import FORMAT, check_format, versions
+from .pickling import PicklableMixin
 
 _CLASSES = (SingleLabelTarget, MultiLabelTarget, RegressionTarget, TruncationReport)
 _ESTIMATORS = ("BertClassifier", "BertRegressor")
@@ -35,29 +35,6 @@ _CURES = {
     "_target": "Convert the labels, for example with y.astype(str), and fit again; or store",
     "label_names_": "Convert the names, for example with y.rename(columns=str), and fit again; or store",
 }
-
-
-class PicklableMixin:
-    """Pickling and copying for estimators that have a `net_` and compute on `device` in `precision`."""
-
-    def __getstate__(self):
-        return super().__getstate__() | {"_stored": {"format": FORMAT, "versions": versions()}}
-
-    def __setstate__(self, state):
-        state = dict(state)
-        stored = state.pop("_stored", {})
-        check_format(stored.get("format"), stored.get("versions"), "The pickle")
-        super().__setstate__(state)
-        if "net_" in state:
-            self._move_to_available_device()
-
-    def _move_to_available_device(self, precision=None):
-        """Move the net to a device of this machine; a `precision` of None is that of the fit, or "auto" again."""
-        if precision is None:
-            precision = "auto" if self.precision == "auto" else self.net_.precision
-        device, precision = resolve_available(self.device, precision)
-        if (device, precision) != (torch.device(self.net_.device), self.net_.precision):  # equal: a copy shares its net
-            self.net_.move(device, precision, or_float32=self.precision == "auto")
 
 
 class StorableMixin(PicklableMixin):

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from .._encoding.batching import KnownFeatures
 from .._encoding.samplers import TokenBudgetSampler
+from .._model.checkpoint import config_from_json
 from .._model.cpu_kernels import FastCpuKernels
 from .._model.embedding_subset import full_embeddings
 from .._model.encoder_trial import padding_leaks
@@ -80,8 +81,23 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         net.history.extend(history)
         return net.release_training_state()
 
+    @classmethod
+    def from_plain(cls, state):
+        """A net on the CPU, ready to predict, from what `to_plain` gave."""
+        return cls.from_arrays(state["arrays"], config_from_json(state["config"]), state["params"], state["history"])
+
+    def to_plain(self):
+        """What a net for prediction is built of, in arrays, str, numbers, lists and dicts; the weights once."""
+        return {
+            "arrays": self.arrays(),
+            "config": self.config.to_json_string(use_diff=False),
+            "params": self.stored_params(),
+            "history": self.stored_history(),
+        }
+
     def arrays(self):
-        """The weights by name, as NumPy arrays."""
+        """The weights by name, as NumPy arrays; a ValueError if the config does not describe them."""
+        self.check_structure()
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.module_.state_dict().items()}
 
     def stored_params(self):
@@ -95,9 +111,21 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
 
     def __reduce__(self):
         """Stored are the weights, once, and what builds a net around them: no optimizer, no callbacks, no device."""
-        if not self.initialized_:
-            return super().__reduce__()
-        return self.from_arrays, (self.arrays(), self.config, self.stored_params(), self.stored_history())
+        return (self.from_plain, (self.to_plain(),)) if self.initialized_ else super().__reduce__()
+
+    def check_structure(self):
+        """Refuse a module that is not what the config builds: it could be stored, but not loaded."""
+        with torch.device("meta"):
+            expected = self.module_class(self.config, **self.get_params_for("module")).state_dict()
+        found = self.module_.state_dict()
+        other = [k for k in found.keys() | expected.keys() if k not in found or k not in expected]
+        other += [k for k in found.keys() & expected.keys() if found[k].shape != expected[k].shape]
+        if other:
+            raise ValueError(
+                f"The module is not the one that was fitted: {len(other)} weights are absent, new or of another shape, "
+                f"such as {min(other)!r}. Expected the module as fit made it. Undo the change; of a PEFT adapter set "
+                "module_.bert to what its merge_and_unload() returns."
+            )
 
     # -- building ---------------------------------------------------------------------------------------
 
