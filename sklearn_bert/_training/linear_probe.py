@@ -5,6 +5,7 @@ and few steps it learns nothing. Linear probing, then fine-tuning (Kumar et al.,
 Pretrained Features and Underperform Out-of-Distribution", ICLR 2022) starts from the best linear model.
 """
 
+import inspect
 import warnings
 
 import numpy as np
@@ -96,7 +97,7 @@ def _solve_single_label(X, y, sample_weight, num_labels):
     seen = np.unique(y)
     if len(seen) < num_labels:  # a stream's first rows need not hold all classes
         return _solve_seen_labels(X, y, sample_weight, num_labels, seen)
-    model = _logistic_regression(X, 1 if num_labels == 2 else num_labels).fit(X, y, sample_weight=sample_weight)
+    model = _fit(_logistic_regression(X, 1 if num_labels == 2 else num_labels), X, y, sample_weight)
     if num_labels == 2:  # one margin: half of it to each logit
         return np.vstack([-model.coef_, model.coef_]) / 2, np.concatenate([-model.intercept_, model.intercept_]) / 2
     return model.coef_, model.intercept_
@@ -119,7 +120,7 @@ def _solve_multi_label(X, y, sample_weight, num_labels):
     for j in range(num_labels):
         positive, negative = weights[:, j] @ y[:, j], weights[:, j] @ (1 - y[:, j])
         if positive and negative:
-            model = _logistic_regression(X, num_labels).fit(X, y[:, j], sample_weight=weights[:, j])
+            model = _fit(_logistic_regression(X, num_labels), X, y[:, j], weights[:, j])
             weight[j], bias[j] = model.coef_[0], model.intercept_[0]
         else:  # a label that all rows have, or none: its log-odds, as if half a row spoke against it
             bias[j] = np.log((positive + 0.5) / (negative + 0.5))
@@ -127,8 +128,13 @@ def _solve_multi_label(X, y, sample_weight, num_labels):
 
 
 def _solve_regression(X, y, sample_weight, num_labels):
-    model = Ridge(alpha=_NOISE_RATIO * X.shape[1], solver="cholesky").fit(X, y, sample_weight=sample_weight)
+    model = _fit(Ridge(alpha=_NOISE_RATIO * X.shape[1], solver="cholesky"), X, y, sample_weight)
     return model.coef_.reshape(num_labels, -1), np.atleast_1d(model.intercept_)
+
+
+def _fit(model, X, y, sample_weight):
+    """Fit below all wrappers: MLflow wraps the `fit` of each estimator, and would record the head as the user's model."""
+    return inspect.unwrap(type(model).fit)(model, X, y, sample_weight=sample_weight)
 
 
 def _logistic_regression(X, n_outputs):

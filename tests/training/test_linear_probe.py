@@ -1,6 +1,9 @@
 """The linear model that starts the head, by itself and in the estimators."""
 
+import functools
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -174,3 +177,39 @@ def test_an_encoder_whose_outputs_are_not_finite_is_an_error(tiny_bert, reviews,
     )
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         BertClassifier(tmp_path, device="cpu").fit(*reviews)
+
+
+@pytest.mark.parametrize("kind", [SINGLE, MULTI, REGRESSION])
+def test_a_tool_that_wraps_every_fit_sees_no_linear_model(kind, monkeypatch):
+    features, y, w, n_labels = problem(kind)
+    expected = solve_head(kind, features, y, w, n_labels)
+    for estimator in (LogisticRegression, Ridge):
+        fit = estimator.fit
+
+        @functools.wraps(fit)
+        def recorded(*args, **kwargs):
+            raise AssertionError("a run was recorded")
+
+        monkeypatch.setattr(estimator, "fit", recorded)
+    for found, known in zip(solve_head(kind, features, y, w, n_labels), expected, strict=True):
+        np.testing.assert_allclose(found, known, rtol=0, atol=1e-6)
+
+
+AUTOLOG = """
+import logging, sys, warnings
+warnings.simplefilter("ignore")
+import mlflow
+from sklearn_bert import BertClassifier
+mlflow.set_tracking_uri(f"sqlite:///{sys.argv[2]}/runs.db")
+mlflow.sklearn.autolog()
+BertClassifier(sys.argv[1], max_epochs=1, device="cpu").fit(["good", "bad"] * 4, [0, 1] * 4)
+print("runs:", len(mlflow.search_runs()))
+"""
+
+
+@pytest.mark.slow
+def test_mlflows_autolog_records_no_linear_model(tiny_bert, tmp_path):
+    pytest.importorskip("mlflow")
+    command = [sys.executable, "-c", AUTOLOG, tiny_bert, str(tmp_path)]
+    output = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert output.splitlines()[-1] == "runs: 0"
