@@ -214,7 +214,7 @@ class BaseBertEstimator(
             config, tokenizer = deepcopy(self.module_.config), deepcopy(self.tokenizer_)
             make_module = self.module_.rebuilt
         else:
-            folder = resolve_checkpoint(self.model, self.revision)
+            folder = resolve_checkpoint(self.model, self.revision, self.verbose if plan.group.is_first else 0)
             config = load_config(folder)
             config.num_labels, config.problem_type = target.num_labels, target.problem_type
             tokenizer = load_tokenizer(folder, config)

@@ -62,11 +62,12 @@ def test_predict_raises_for_another_number_of_text_columns_than_in_fit(fitted_cl
 def test_fit_passes_revision_to_the_hub(monkeypatch, reviews):
     asked = []
 
-    def snapshot_download(model, *, revision, **kwargs):
+    def ask(model, *, revision, **kwargs):
         asked.append((model, revision))
         raise OSError("no hub here")
 
-    monkeypatch.setattr("sklearn_bert._model.hub.snapshot_download", snapshot_download)
+    for function in ("snapshot_download", "model_info"):
+        monkeypatch.setattr(f"sklearn_bert._model.hub.{function}", ask)
     with pytest.raises(OSError, match="no hub here"):
         BertClassifier("org/name", revision="v1", device="cpu").fit(*reviews)
     assert set(asked) == {("org/name", "v1")}

@@ -85,7 +85,7 @@ def test_divergence_error_names_epoch_step_learning_rate_and_remedies(tiny_bert,
     diverging = estimator(tiny_bert, **FAST | {"max_epochs": 3, "batch_size": 16, "precision": "float32"})
     message = (
         "The training diverged in epoch 2, step 2: loss or weights are no longer finite, with learning_rate=0.01, "
-        "head_learning_rate=None and precision='float32'. Lower the learning rates, raise warmup_fraction, or lower "
+        "head_learning_rate=0.01 and precision='float32'. Lower the learning rates, raise warmup_fraction, or lower "
         "max_grad_norm. If it diverges in the first step, look for very large numbers in y and very uneven weights."
     )
     with pytest.raises(ValueError, match=exactly(message)):

@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import transformers
-from huggingface_hub import snapshot_download
-from huggingface_hub.utils import HFValidationError
+from huggingface_hub import model_info, snapshot_download
+from huggingface_hub.utils import HFValidationError, filter_repo_objects
 from huggingface_hub.utils.tqdm import progress_bar_states
+
+from .._runtime.progress import write_line
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _TOKENIZER = (
@@ -31,12 +33,14 @@ _DOWNLOADS = (
     ["pytorch_model.bin", "pytorch_model-*.bin"],  # only when the repository has no safetensors
 )
 _SUBFOLDERS = ["*/*"]
+_SECONDS_TO_ANSWER = 10  # the hub's client itself would wait for ever
+_NO_CONNECTION = ("ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled", "LocalEntryNotFoundError")
 _NO_WEIGHTS = "model weights"
 _OTHER_CHECKPOINT = "Check the connection, or choose another checkpoint or revision."
 SAVE_AGAIN = "Save the checkpoint again with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)."
 
 
-def resolve_checkpoint(model, revision=None):
+def resolve_checkpoint(model, revision=None, verbose=0):
     """Local folder of a checkpoint; a model id is downloaded unless the cache is complete.
 
     Parameters
@@ -45,6 +49,8 @@ def resolve_checkpoint(model, revision=None):
         A folder, or a model id of the hub such as ``"google-bert/bert-base-uncased"``.
     revision : str or None
         Branch, tag or commit of a model id.
+    verbose : int, default=0
+        Above 0 the size and the progress of a download are shown.
 
     Returns
     -------
@@ -56,8 +62,8 @@ def resolve_checkpoint(model, revision=None):
     OSError
         If the folder lacks a file, or files are missing in the cache and cannot be downloaded.
     """
-    folder = Path(model)
-    if os.path.isdir(model):
+    folder = Path(model).expanduser()
+    if os.path.isdir(os.path.expanduser(model)):  # pathlib takes "" for the working directory
         _check_complete(folder, f"The folder {str(folder)!r}", SAVE_AGAIN)
         return folder
     if isinstance(model, os.PathLike) or folder.is_absolute() or not model or model[0] in ".~":
@@ -67,15 +73,17 @@ def resolve_checkpoint(model, revision=None):
         )
     cached = _snapshot(model, revision, local_files_only=True)
     if cached is None or _missing_parts(cached):
-        cached = _snapshot(model, revision, local_files_only=False)
+        cached = _snapshot(model, revision, local_files_only=False, verbose=verbose)
     _check_complete(cached, f"The local copy of {model!r}{_at(revision)}", _OTHER_CHECKPOINT)
     return cached
 
 
-def _snapshot(model, revision, *, local_files_only):
+def _snapshot(model, revision, *, local_files_only, verbose=0):
     """Folder with the files of a model id; None if only the cache may be used and it has none of them."""
     try:
-        with quiet():
+        with quiet(bars=verbose > 0):
+            if not local_files_only:
+                _ask(model, revision, verbose)
             for patterns in _DOWNLOADS:
                 folder = Path(
                     snapshot_download(
@@ -89,20 +97,44 @@ def _snapshot(model, revision, *, local_files_only):
                 if not any(part == _NO_WEIGHTS or part.endswith(".bin") for part in _missing_parts(folder)):
                     break
             return folder
-    except HFValidationError as error:
+    except HFValidationError:
         raise OSError(
             f"model={model!r} is neither a folder nor a valid model id. Expected a folder with a checkpoint, or an id "
             "of the form 'name' or 'organisation/name'. Check the spelling."
-        ) from error
+        ) from None
     except Exception as error:  # offline, not found, gated, disk full: the hub's client has many kinds
         if local_files_only:
             # The cache may lack files that are not needed here.
             return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
         raise OSError(
             f"model={model!r}{_at(revision)} is neither a folder nor complete in the local cache, and the hub did not "
-            f"give it: {why(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
+            f"give it: {_reason(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
             "is private, or pass the folder of a downloaded checkpoint."
-        ) from error
+        ) from None  # the client's own traceback has hundreds of lines
+
+
+def _ask(model, revision, verbose):
+    """Ask the hub for the list of files, with a limit of time, and name the size of those that are needed."""
+    files = model_info(model, revision=revision, timeout=_SECONDS_TO_ANSWER, files_metadata=True).siblings or []
+    if verbose > 0:
+        wanted = {"ignore_patterns": _SUBFOLDERS, "key": lambda file: file.rfilename}
+        n_bytes = 0
+        for patterns in _DOWNLOADS:
+            chosen = list(filter_repo_objects(files, allow_patterns=patterns, **wanted))
+            n_bytes += sum(file.size or 0 for file in chosen)
+            if any(file.rfilename.endswith(".safetensors") for file in chosen):
+                break
+        write_line(f"{model}: {n_bytes / 1e6:.0f} MB to download, unless the cache has some of it")
+
+
+def _reason(error):
+    """Why the hub did not give a model; the client wraps a lack of connection in other errors."""
+    chain = [error]
+    while chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(chain[-1].__cause__ or chain[-1].__context__)
+    if any(isinstance(e, (ConnectionError, TimeoutError)) or type(e).__name__ in _NO_CONNECTION for e in chain):
+        return f"no connection to the hub ({why(error)})"
+    return why(error)
 
 
 def _at(revision):
@@ -111,6 +143,12 @@ def _at(revision):
 
 def _check_complete(folder, name, cure):
     missing = _missing_parts(folder)
+    if missing and (folder / "adapter_config.json").is_file():
+        raise OSError(
+            f"{name} holds an adapter of PEFT, not a whole checkpoint: it lacks {' and '.join(missing)}. Merge it into "
+            "its model first, with model.merge_and_unload().save_pretrained(folder) and "
+            "tokenizer.save_pretrained(folder)."
+        )
     if missing:
         raise OSError(
             f"{name} lacks {' and '.join(missing)}. Expected config.json, model.safetensors (or pytorch_model.bin) and "
@@ -142,26 +180,27 @@ def why(error):
 
 
 @contextmanager
-def quiet():
-    """A context without progress bars, load reports and retry messages; afterwards the settings are as before.
+def quiet(bars=False):
+    """A context without load reports, retry messages and, unless asked for, bars; then the settings are as before.
 
     There is one set of these settings per process, so only one thread at a time may load. Callers hold a lock.
     """
     hf = transformers.utils.logging
     loggers = [logging.getLogger("transformers"), logging.getLogger("huggingface_hub")]
     levels = [logger.level for logger in loggers]
-    bars, hub_bars = hf.is_progress_bar_enabled(), dict(progress_bar_states)
+    before, hub_bars = hf.is_progress_bar_enabled(), dict(progress_bar_states)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the hub's client warns about environment variables
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        hf.disable_progress_bar()
+        if not bars:
+            hf.disable_progress_bar()
         try:
             yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-            if bars:
+            if before:
                 hf.enable_progress_bar()
             progress_bar_states.clear()
             progress_bar_states.update(hub_bars)

@@ -67,7 +67,7 @@ def read_manifest(folder):
     Parameters
     ----------
     folder : path or str
-        Of anything: a stored estimator, another checkpoint, or a hub id.
+        Of anything: a stored estimator, another checkpoint, or a model id.
 
     Returns
     -------

@@ -90,7 +90,7 @@ class StorableMixin(PicklableMixin):
         }
         arrays, head = fold_scale(self.net_.arrays(), self._target)
         write_folder(
-            folder,
+            Path(folder).expanduser(),
             config=to_config(self.module_, self._target, names),
             arrays=arrays,
             head=head,
@@ -132,7 +132,7 @@ class StorableMixin(PicklableMixin):
         labels = None if names is None else [str(name) for name in names]
         with seeded(0, torch.device("cpu")):  # exporting changes settings of the process, as loading does
             write_onnx(
-                path,
+                Path(path).expanduser(),
                 self.module_,
                 {name: folded[name] for name in head},
                 self.tokenizer_,
@@ -153,7 +153,7 @@ class StorableMixin(PicklableMixin):
         Parameters
         ----------
         folder : str or path
-            A folder that `save_pretrained` wrote; or a folder or hub id of a fine-tuned
+            A folder that `save_pretrained` wrote; or a folder or model id of a fine-tuned
             ``BertForSequenceClassification`` of transformers, whose labels become the classes.
         device : str or torch.device, default=None
             Device to compute on. None is the stored parameter `device`.
@@ -178,8 +178,9 @@ class StorableMixin(PicklableMixin):
         See `save_pretrained`.
         """
         with seeded(0, torch.device("cpu")):  # one thread at a time, as in fit; the caller's random state is kept
-            state = read_manifest(folder)
-            estimator = cls._from_transformers(folder) if state is None else cls._from_state(Path(folder), state)
+            path = Path(folder).expanduser()
+            state = read_manifest(path)
+            estimator = cls._from_transformers(folder) if state is None else cls._from_state(path, state)
         asked = {"device": device, "precision": precision}
         estimator.set_params(**{name: value for name, value in asked.items() if value is not None})
         estimator._validate_params()

@@ -34,7 +34,7 @@ class StateFile(Callback):
     def __init__(self, folder, fingerprint):
         self.folder = folder
         self.fingerprint = fingerprint
-        self.path = Path(folder) / _NAME
+        self.path = Path(folder).expanduser() / _NAME
         with explain_os_errors(self.path):  # before the first epoch is spent
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for draft in self.path.parent.glob(f".{_NAME}.*.draft"):  # of a process that was killed

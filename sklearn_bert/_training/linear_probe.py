@@ -133,7 +133,7 @@ def _solve_regression(X, y, sample_weight, num_labels):
 
 
 def _fit(model, X, y, sample_weight):
-    """Fit below all wrappers: MLflow wraps the `fit` of each estimator, and would record the head as the user's model."""
+    """Fit below all wrappers: MLflow wraps every `fit`, and would record the head as the model of the user."""
     return inspect.unwrap(type(model).fit)(model, X, y, sample_weight=sample_weight)
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import warnings
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -76,6 +77,15 @@ class Hub:
             patterns = {name: wanted[name] for name in ("allow_patterns", "ignore_patterns")}
             self.store(utils.filter_repo_objects(names, **patterns), wanted["revision"])
         return snapshot_download(model, local_files_only=True, **wanted)
+
+    def model_info(self, model, *, revision, timeout, files_metadata):
+        """What the hub says of its files."""
+        assert timeout == 10
+        if self.error:
+            raise self.error
+        names = sorted(path for path in self.repository.rglob("*.*") if path.is_file())
+        relative = [(path.relative_to(self.repository).as_posix(), path.stat().st_size) for path in names]
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name, size=size) for name, size in relative])
 
     def store(self, names, revision=None):
         """Copy files into the cache, which has a file per revision and a folder per commit."""

@@ -38,6 +38,7 @@ def hub(folder, tmp_path, monkeypatch):
         (folder / extra).write_bytes(b"not needed")
     hub = Hub(folder, tmp_path / "cache")
     monkeypatch.setattr("sklearn_bert._model.hub.snapshot_download", hub)
+    monkeypatch.setattr("sklearn_bert._model.hub.model_info", hub.model_info)
     return hub
 
 

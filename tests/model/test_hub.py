@@ -1,5 +1,9 @@
 """Model ids are found in the cache or downloaded from the hub; a failed download raises."""
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +11,7 @@ import pytest
 from huggingface_hub import errors
 
 from sklearn_bert._model.hub import resolve_checkpoint
+from tests.helpers import exactly
 from tests.model.checkpoint_folders import (
     BIN,
     CONFIG,
@@ -95,28 +100,46 @@ def hub_error(kind, text):
     return kind(f"404 Client Error. (Request ID: 1)\n\n{text} for url: https://hub.\nPlease log in.", response=response)
 
 
+def httpx_error(name):
+    """An error of the hub's client whose cause is one of its HTTP library, of which each version has its own."""
+    error = RuntimeError("no answer")
+    error.__cause__ = type(name, (Exception,), {})()
+    return error
+
+
 @pytest.mark.parametrize(("revision", "at"), [(None, ""), ("v1", " at revision 'v1'")], ids=["default", "v1"])
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (errors.LocalEntryNotFoundError("Got: ConnectError\nPlease check your connection."), "Got: ConnectError"),
-        (hub_error(errors.RepositoryNotFoundError, "Not Found"), "Not Found for url: https://hub"),
-        (hub_error(errors.GatedRepoError, "Cannot access gated repo"), "Cannot access gated repo for url: https://hub"),
-        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
-        (TimeoutError(), "no reason given"),
+        (
+            errors.LocalEntryNotFoundError("Got: ConnectError\nPlease check your connection."),
+            "no connection to the hub (LocalEntryNotFoundError, Got: ConnectError)",
+        ),
+        (
+            hub_error(errors.RepositoryNotFoundError, "Not Found"),
+            "RepositoryNotFoundError, Not Found for url: https://hub",
+        ),
+        (
+            hub_error(errors.GatedRepoError, "Cannot access gated repo"),
+            "GatedRepoError, Cannot access gated repo for url: https://hub",
+        ),
+        (OSError(28, "No space left on device"), "OSError, [Errno 28] No space left on device"),
+        (TimeoutError(), "no connection to the hub (TimeoutError, no reason given)"),
+        (httpx_error("ReadTimeout"), "no connection to the hub (RuntimeError, no answer)"),
     ],
-    ids=["offline", "not found", "gated", "disk full", "no reason"],
+    ids=["offline", "not found", "gated", "disk full", "no answer", "wrapped"],
 )
 def test_a_failed_download_raises_silently_and_leaves_no_file(hub, tmp_path, read_output, error, reason, revision, at):
     hub.error = error
     sentence = (
         f"model='org/name'{at} is neither a folder nor complete in the local cache, and the hub did not give it: "
-        f"{type(error).__name__}, {reason}. Check spelling, connection and free space, log in with 'hf auth login' if "
+        f"{reason}. Check spelling, connection and free space, log in with 'hf auth login' if "
         "it is private, or pass the folder of a downloaded checkpoint."
     )
     before = files_below(tmp_path)
-    with pytest.raises(OSError, match=message_pattern(sentence)):
+    with pytest.raises(OSError, match=message_pattern(sentence)) as raised:
         resolve_checkpoint("org/name", revision)
+    assert raised.value.__suppress_context__  # or a notebook shows hundreds of lines of the hub's client
     assert read_output() == ""
     assert files_below(tmp_path) == before
 
@@ -141,3 +164,44 @@ def test_bin_shards_are_downloaded_if_there_are_no_safetensors(hub):
 def test_a_long_text_as_model_raises():
     with pytest.raises(OSError, match="is neither a folder nor a valid model id"):
         resolve_checkpoint("n" * 300)
+
+
+def test_a_hub_that_never_answers_is_given_up_with_the_usual_error(tmp_path):
+    """A real server that accepts connections, and nothing else."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        program = (
+            "import sys; from sklearn_bert._model import hub; hub._SECONDS_TO_ANSWER = 0.5\n"
+            "try: hub.resolve_checkpoint('org/name')\n"
+            "except OSError as error: print(error)"
+        )
+        environment = os.environ | {"HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}"}
+        environment |= {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+    assert "the hub did not give it: no connection to the hub (ReadTimeout" in done.stdout
+
+
+@pytest.mark.parametrize(("verbose", "shown"), [(0, False), (1, True)])
+def test_a_download_shows_its_size_if_asked_for(hub, read_output, verbose, shown):
+    resolve_checkpoint("org/name", verbose=verbose)
+    line = "org/name: 0 MB to download, unless the cache has some of it"
+    assert (line in read_output()) == shown
+
+
+def test_an_adapter_is_refused_with_the_way_to_a_whole_checkpoint(folder):
+    (folder / WEIGHTS).rename(folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text("{}")
+    sentence = (
+        f"The folder {str(folder)!r} holds an adapter of PEFT, not a whole checkpoint: it lacks model weights. Merge "
+        "it into its model first, with model.merge_and_unload().save_pretrained(folder) and "
+        "tokenizer.save_pretrained(folder)."
+    )
+    with pytest.raises(OSError, match=exactly(sentence)):
+        resolve_checkpoint(folder)
+
+
+def test_a_path_may_begin_with_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    assert resolve_checkpoint(f"~/{folder.name}") == folder
