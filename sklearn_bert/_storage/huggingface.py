@@ -162,7 +162,12 @@ def _read_weights(folder, config):
 
 def _read_labels(config, folder):
     """The target, the order of its outputs among the logits, and the label names of a multi-label target."""
-    names = [config.id2label[i] for i in range(config.num_labels)]
+    names = [config.id2label.get(i) for i in range(config.num_labels)]
+    if not all(isinstance(name, (str, int)) for name in names):
+        raise ValueError(
+            f"The config.json of {str(folder)!r} has the id2label {config.id2label}. Expected a name for each of 0 to "
+            f"{config.num_labels - 1}. Name them so there."
+        )
     default = RegressionTarget if config.num_labels == 1 else SingleLabelTarget
     target_class = TARGETS.get(config.problem_type, default)
     try:

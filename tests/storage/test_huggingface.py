@@ -1,5 +1,6 @@
 """transformers opens stored estimators, and its own models are opened here."""
 
+import json
 import re
 
 import numpy as np
@@ -293,3 +294,18 @@ def test_a_stored_estimator_without_its_manifest_opens_as_a_model_of_transformer
     (tmp_path / "model" / STATE).unlink()
     found = BertClassifier.from_pretrained(tmp_path / "model").predict(reviews[0])
     np.testing.assert_array_equal(found, classifier.predict(reviews[0]))
+
+
+@pytest.mark.parametrize("id2label", [{1: "a", 2: "b"}, {0: "a", 1: None}, {0: "a", 5: "b"}, {0: "a", 1: 0.5}], ids=str)
+@pytest.mark.parametrize("problem_type", [None, "single_label_classification", "multi_label_classification"])
+def test_odd_names_of_labels_are_an_error_that_shows_them(transformers_model, id2label, problem_type):
+    folder = transformers_model(num_labels=2)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"id2label": id2label, "label2id": {}, "problem_type": problem_type}
+    (folder / "config.json").write_text(json.dumps(config))
+    message = (
+        f"The config.json of {str(folder)!r} has the id2label {id2label}. Expected a name for each of 0 to 1. Name "
+        "them so there."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        BertClassifier.from_pretrained(folder)
