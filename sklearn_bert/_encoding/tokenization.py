@@ -8,7 +8,7 @@ import numpy as np
 from .truncation import TruncationReport, kept_parts
 
 _CHUNK = 8192  # texts per call of the tokenizer: Python's lists of ints are large, the arrays made of them are not
-_NO_PLACE = (-1, -1, -1, -1)
+_NO_PLACE = (-1, -1, -1)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def token_places(tokenizer, columns, max_length, long_text="truncate", stride=0)
 
     Returns
     -------
-    places : list of n ndarrays of shape (n_tokens, 4), int64
-        Of each token its text (0, or 1 in the second text of a pair), its word in that text, and the
-        characters of that text where it begins and ends. Special tokens have no place: -1 throughout.
+    places : list of n ndarrays of shape (n_tokens, 3), int64
+        Of each token its text (0, or 1 in the second text of a pair), and the characters of that text where
+        it begins and ends. Special tokens have no place: -1 throughout.
 
     Raises
     ------
@@ -118,8 +118,7 @@ def token_places(tokenizer, columns, max_length, long_text="truncate", stride=0)
     texts = []
     for k, column in enumerate(columns):
         encoded = tokenizer(column, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        spans_and_words = ((spans, encoded.word_ids(i)) for i, spans in enumerate(encoded["offset_mapping"]))
-        texts.append([[(k, word, *span) for span, word in zip(*of_text, strict=True)] for of_text in spans_and_words])
+        texts.append([[(k, *span) for span in spans] for spans in encoded["offset_mapping"]])
     places = []
     for bodies in zip(*texts, strict=True):
         rows = _kept(bodies, special, max_length, long_text, stride)

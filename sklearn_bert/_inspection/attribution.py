@@ -20,6 +20,7 @@ from torch import nn
 
 from .._encoding.batching import pad_collate
 from .._runtime.optional_dependencies import import_extra
+from .words import sum_over_words
 
 _TOKENS_AT_A_TIME = 4096  # padded tokens in one forward and backward pass: memory must not grow with n_steps
 
@@ -38,7 +39,9 @@ class TokenAttribution:
         The explained class, label or output: a value of `classes_` or `label_names_`, or for a
         regressor the position of the output.
     words : tuple of n_words str
-        The words as written, in the order of the texts, without special tokens.
+        The words as written, in the order of the texts, without special tokens: letters that belong
+        together, each ideograph and each punctuation mark by itself [1]_. A token that spans several of
+        them makes one word of them. Text that was cut is in no word.
     attributions : ndarray of shape (n_words,), float64
         What each word adds to the score: positive values speak for the target, negative values
         against it.
@@ -52,6 +55,10 @@ class TokenAttribution:
     convergence_delta : float
         Sum of the attributions minus ``score - baseline_score``: the error of the numerical
         integration. A larger `n_steps` reduces it.
+
+    References
+    ----------
+    .. [1] Unicode Standard Annex 29, "Unicode Text Segmentation".
     """
 
     texts: tuple[str, ...]
@@ -193,12 +200,12 @@ def attribute_to_words(module, text_encoder, columns, scores, n_steps):
             inputs, _ = pad_collate([dataset[row]], pad)
             is_word = np.stack([_is_word(of_text, inputs["input_ids"].shape[1]) for of_text in row_places])
             values, score_and_baseline = integrate(inputs, is_word, pad, explained.weights)
-            token_places.append(_word_token_places(row_places))
+            token_places.append(_read_places(row_places))
             token_values.append(values[is_word] / len(windows))  # in the order of the places: text by text
             window_scores.append(score_and_baseline)
-        word_places, values = _sum_over_words(np.concatenate(token_places), np.concatenate(token_values))
-        score, baseline_score = np.mean(window_scores, axis=0)
         texts = tuple(column[i] for column in columns)
+        word_places, values = _sum_over_words(texts, np.concatenate(token_places), np.concatenate(token_values))
+        score, baseline_score = np.mean(window_scores, axis=0)
         attributions.append(
             TokenAttribution(
                 texts=texts,
@@ -271,26 +278,26 @@ def _integrated_gradients(module, n_steps):
 
 
 def _is_word(places, width):
-    """Mask of the tokens that belong to a word, not special and not padding: (T, 4) places to (width,) bool."""
+    """Mask of the tokens that belong to a word, not special and not padding: (T, 3) places to (width,) bool."""
     return np.pad(places[:, 0] >= 0, (0, width - len(places)))
 
 
-def _word_token_places(row_places):
-    """Places of the tokens of words, text by text: one or two arrays (T, 4) to (n_tokens, 4).
+def _read_places(row_places):
+    """Places of the tokens of words, text by text: one or two arrays (T, 3) to (n_tokens, 3).
 
     A bi-encoder encodes each text by itself, so each has text number 0; the second one of a pair becomes 1.
     """
-    shifted = [of_text[of_text[:, 0] >= 0] + [k, 0, 0, 0] for k, of_text in enumerate(row_places)]
-    return np.concatenate(shifted)
+    return np.concatenate([of_text[of_text[:, 0] >= 0] + [k, 0, 0] for k, of_text in enumerate(row_places)])
 
 
-def _sum_over_words(places, values):
+def _sum_over_words(texts, places, values):
     """Sum the values of all tokens of a word.
 
     Parameters
     ----------
-    places : ndarray of shape (n_tokens, 4)
-        Text, word, begin and end of each token.
+    texts : tuple of one or two str
+    places : ndarray of shape (n_tokens, 3)
+        Text, begin and end of each token.
     values : ndarray of shape (n_tokens,)
 
     Returns
@@ -299,10 +306,8 @@ def _sum_over_words(places, values):
         Text, begin and end of each word, in the order of the texts.
     values : ndarray of shape (n_words,)
     """
-    if len(places) == 0:
-        return np.empty((0, 3), dtype=np.int64), np.empty(0)
-    order = np.lexsort(places.T[2::-1])  # overlapping windows contain the same words
-    places, values = places[order], values[order]
-    starts = np.flatnonzero(np.append(True, (np.diff(places[:, :2], axis=0) != 0).any(axis=1)))
-    begin, end = np.minimum.reduceat(places[:, 2], starts), np.maximum.reduceat(places[:, 3], starts)
-    return np.column_stack([places[starts, 0], begin, end]), np.add.reduceat(values, starts)
+    of_texts = [
+        sum_over_words(text, places[places[:, 0] == k, 1:], values[places[:, 0] == k]) for k, text in enumerate(texts)
+    ]
+    spans = [np.insert(spans, 0, k, axis=1) for k, (spans, _) in enumerate(of_texts)]
+    return np.concatenate(spans), np.concatenate([sums for _, sums in of_texts])

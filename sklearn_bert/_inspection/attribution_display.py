@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._runtime.optional_dependencies import import_extra
+from .._runtime.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,17 +123,35 @@ class TokenAttributionDisplay:
         colors = np.where((values[shown] < 0)[:, None], _AGAINST, _FOR) / 255
         ax.barh(np.arange(len(shown)), values[shown], color=colors)
         # Words may contain dollar signs, which matplotlib would take for formulas.
-        ax.set_yticks(np.arange(len(shown)), labels=[attribution.words[i] for i in shown], parse_math=False)
+        title = f"{attribution.output_kind} {attribution.target}: {_summary(attribution)}"
+        *words, title = _drawable([*(attribution.words[i] for i in shown), title])
+        ax.set_yticks(np.arange(len(shown)), labels=words, parse_math=False)
         ax.invert_yaxis()
         ax.axvline(0, color="grey", linewidth=0.8)
         ax.set_xlabel("what the word adds to the score")
-        title = f"{attribution.output_kind} {attribution.target}: {_summary(attribution)}"
         ax.set_title(title, parse_math=False, fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     def _repr_html_(self):
         return f"<div>{''.join(map(_html, self.attributions))}{_LEGEND}</div>"
+
+
+def _drawable(texts):
+    """Texts with a box for each character that matplotlib's fonts lack, and one warning instead of one for each."""
+    font_manager = import_extra("matplotlib.font_manager", "plot", "TokenAttributionDisplay.plot")
+    families = font_manager.FontProperties().get_family()
+    properties = [font_manager.FontProperties(family=[family]) for family in families]
+    fonts = [font_manager.get_font(font_manager.findfont(each)) for each in properties]
+    lacking = {c for text in texts for c in text if not any(font.get_char_index(ord(c)) for font in fonts)}
+    lacking = {c for c in lacking if c.isprintable()}
+    if lacking:
+        warn_user(
+            f"matplotlib's font {', '.join(f.family_name for f in fonts)} lacks {len(lacking)} of the characters, "
+            f"such as {min(lacking)!r}, so each is shown as a box. Install a font that has them, and name it: "
+            "matplotlib.rcParams['font.family'] = ['DejaVu Sans', 'Noto Sans CJK SC']."
+        )
+    return ["".join("\N{WHITE SQUARE}" if c in lacking else c for c in text) for text in texts]
 
 
 def _summary(attribution):

@@ -225,7 +225,7 @@ def test_token_places_give_the_characters_of_each_token_and_none_for_special_tok
     for i, places in enumerate(token_places(tokenizer, columns, max_length, long_text)):
         ids, _ = tokens[i]
         assert len(places) == len(ids)
-        for token, (text, _, begin, end) in zip(tokenizer.convert_ids_to_tokens(ids.tolist()), places, strict=True):
+        for token, (text, begin, end) in zip(tokenizer.convert_ids_to_tokens(ids.tolist()), places, strict=True):
             if text == -1:
                 assert token in ("[CLS]", "[SEP]")
             else:

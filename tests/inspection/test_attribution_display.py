@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
+from matplotlib import pyplot, rc_context
 
 from sklearn_bert import BertClassifier, TokenAttribution, TokenAttributionDisplay
 from tests.browser import evaluate
@@ -190,6 +190,20 @@ def test_plot_draws_any_text(text, tmp_path):
     display = TokenAttributionDisplay([attribution_of(text, target="$x$ $\\nosuch$")]).plot()
     display.figure_.savefig(tmp_path / "bars.png")
     assert labels_of(display.ax_) == text.split()
+
+
+def test_plot_warns_once_about_characters_that_the_font_lacks(tmp_path):
+    attribution = attribution_of("房间 很 干净 bad", target="差")
+    message = (
+        "matplotlib's font DejaVu Sans lacks 6 of the characters, such as '净', so each is shown as a box. Install a "
+        "font that has them, and name it: matplotlib.rcParams['font.family'] = ['DejaVu Sans', 'Noto Sans CJK SC']."
+    )
+    with rc_context({"font.family": ["DejaVu Sans"]}):
+        with pytest.warns(UserWarning, match=exactly(message)) as caught:
+            display = TokenAttributionDisplay([attribution]).plot()
+        assert [warning.filename for warning in caught] == [__file__]
+        display.figure_.savefig(tmp_path / "bars.png")  # without a warning of matplotlib
+    assert labels_of(display.ax_) == ["\N{WHITE SQUARE}" * 2, "\N{WHITE SQUARE}", "\N{WHITE SQUARE}" * 2, "bad"]
 
 
 # -- from an estimator --------------------------------------------------------------------------------

@@ -1,0 +1,78 @@
+"""Tokens of a text become words as a reader sees them, whatever the tokenizer.
+
+Words are those of Unicode's rules for text segmentation (Unicode Standard Annex 29): letters that belong together,
+each ideograph and each punctuation mark by itself. A token that spans several of them cannot be split, and makes one
+word of them. What no token stands for, because the text was cut, is in no word.
+"""
+
+import unicodedata
+
+import numpy as np
+import regex
+
+_BOUNDARY = regex.compile(r"\b", regex.WORD | regex.V1)
+
+
+def sum_over_words(text, spans, values):
+    """Sum the values of the tokens of each word.
+
+    Parameters
+    ----------
+    text : str
+    spans : ndarray of shape (n_tokens, 2)
+        The characters where each token begins and ends, in any order; overlapping windows repeat tokens.
+    values : ndarray of shape (n_tokens,)
+
+    Returns
+    -------
+    spans : ndarray of shape (n_words, 2), int64
+        The characters where each word begins and ends, in the order of the text.
+    values : ndarray of shape (n_words,), float64
+    """
+    boundaries = [match.start() for match in _BOUNDARY.finditer(text)]
+    order = np.lexsort((spans[:, 1], spans[:, 0]))
+    words, pending = [], 0.0
+    for i in order:
+        begin, end = _without_spaces(text, *spans[i].tolist())
+        if begin == end:  # a space by itself belongs to the word behind it
+            pending += values[i]
+            continue
+        end = _with_marks(text, end)
+        if words and _continues(text, words[-1], begin, boundaries):
+            words[-1][1] = max(words[-1][1], end)
+            words[-1][2] += values[i] + pending
+        else:
+            words.append([begin, end, values[i] + pending])
+        pending = 0.0
+    if pending and words:
+        words[-1][2] += pending
+    elif len(order) and not words:  # nothing but spaces
+        words.append([*spans[order[0]], pending])
+    return np.array([word[:2] for word in words], dtype=np.int64).reshape(-1, 2), np.array([word[2] for word in words])
+
+
+def _continues(text, word, begin, boundaries):
+    """Whether a token that begins here belongs to the word before it: no boundary and nothing unread between them."""
+    if begin < word[1]:
+        return True
+    same = np.searchsorted(boundaries, begin, side="right") == np.searchsorted(boundaries, word[1] - 1, side="right")
+    return bool(same) and all(_is_part_of_a_character(c) for c in text[word[1] : begin])
+
+
+def _without_spaces(text, begin, end):
+    """The span of a token without white space at its borders, which some tokenizers keep with a word."""
+    inner = text[begin:end].strip()
+    begin += text[begin:end].find(inner)
+    return begin, begin + len(inner)
+
+
+def _with_marks(text, end):
+    """The end with the marks that follow it: a tokenizer may drop an accent, but its letter was read."""
+    while end < len(text) and _is_part_of_a_character(text[end]):
+        end += 1
+    return end
+
+
+def _is_part_of_a_character(c):
+    """Whether a code point is an accent or another mark, or invisible."""
+    return unicodedata.category(c) in ("Mn", "Mc", "Me", "Cf", "Cc") and not c.isspace()
