@@ -154,6 +154,13 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
                 "or its fit with warm_start=True."
             )
 
+    def __sklearn_clone__(self):
+        """Refuse to make an unfitted copy: the estimator has the parameters of a training, the net has its results."""
+        raise TypeError(
+            f"Got a {type(self).__name__} to clone, expected an estimator: only an estimator can be cloned and fitted "
+            "again. Clone the estimator that has this net, or copy the net and its weights with copy.deepcopy."
+        )
+
     def initialize_criterion(self):
         """None: prediction has no loss."""
         return self

@@ -105,6 +105,20 @@ def test_the_net_is_of_one_class_and_predicts_the_same_whatever_it_went_through(
     np.testing.assert_array_equal(twin.net_.predict_proba(twin.to_dataset(reviews[0])), expected)
 
 
+def test_clone_refuses_the_net_and_takes_what_the_error_names(tiny_bert, reviews):
+    classifier = BertClassifier(tiny_bert, **EXACT).fit(*reviews)
+    message = (
+        "Got a BertNet to clone, expected an estimator: only an estimator can be cloned and fitted again. Clone the "
+        "estimator that has this net, or copy the net and its weights with copy.deepcopy."
+    )
+    with pytest.raises(TypeError, match=exactly(message)):
+        clone(classifier.net_)
+    assert torch.equal(weights_of(clone(classifier).fit(*reviews)), weights_of(classifier))
+    dataset = classifier.to_dataset(reviews[0])
+    twin = copy.deepcopy(classifier.net_)
+    np.testing.assert_array_equal(twin.predict_proba(dataset), classifier.net_.predict_proba(dataset))
+
+
 @parametrize_copies
 def test_the_history_has_a_row_per_epoch_and_is_empty_after_a_folder(tiny_bert, reviews, copied, tmp_path):
     classifier = BertClassifier(tiny_bert, early_stopping=True, validation_fraction=0.25, **FAST).fit(*reviews)
