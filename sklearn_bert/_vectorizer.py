@@ -89,6 +89,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     array([0, 1])
     """
 
+    __single_column_transformer__ = True  # skrub's ApplyToCols and TableVectorizer give it one column at a time
+
     _parameter_constraints = {
         "model": [str, PathLike, HasMethods(["fit", "predict"])],
         "revision": [str, None],
@@ -162,6 +164,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
             net.move(device, precision, or_float32=self.precision == "auto")
             self._text_encoder = TextEncoder(tokenizer, net.max_length, self.long_text, None, bi_encoder=False)
             self.tokenizer_, self.net_ = tokenizer, net
+            name = getattr(self, "feature_names_in_", [getattr(X, "name", None)])[0]
+            self._column = name if isinstance(name, str) else None
             net.module_.requires_grad_(False)
             net.share_features()
         return self
@@ -186,6 +190,22 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         check_is_fitted(self)
         columns = self._check_X(X, reset=False)
         return self.net_.predict_features(self._text_encoder.encode(columns))
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Names of the features: of the column of texts and a number, as ``message_0``.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Only compared with the name of the column in `fit`.
+
+        Returns
+        -------
+        names : ndarray of shape (hidden_size,), object
+            Where the texts had no name, ``bertvectorizer0`` and so on.
+        """
+        names = super().get_feature_names_out(input_features)
+        return names if self._column is None else np.array([f"{self._column}_{i}" for i in range(len(names))], object)
 
     @property
     def _n_features_out(self):

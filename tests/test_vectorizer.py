@@ -6,9 +6,11 @@ import re
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -209,3 +211,40 @@ def test_failed_fit_leaves_the_vectorizer_unchanged(tiny_bert, reviews, X):
 def test_parameters_are_documented_in_the_constructors_order():
     documented = re.findall(r"^    (\w+) : ", BertVectorizer.__doc__.split("Attributes\n")[0], flags=re.MULTILINE)
     assert documented == list(inspect.signature(BertVectorizer).parameters)
+
+
+@pytest.mark.parametrize(
+    ("X", "prefix"),
+    [
+        (["good", "bad"], "bertvectorizer"),
+        (np.array(["good", "bad"]), "bertvectorizer"),
+        (pd.Series(["good", "bad"]), "bertvectorizer"),
+        (pd.Series(["good", "bad"], name="message"), "message_"),
+        (pd.DataFrame({"message": ["good", "bad"]}), "message_"),
+        (pl.Series("message", ["good", "bad"]), "message_"),
+        (pl.DataFrame({"message": ["good", "bad"]}), "message_"),
+    ],
+    ids=["list", "array", "Series", "named Series", "DataFrame", "polars Series", "polars DataFrame"],
+)
+def test_names_of_features_carry_the_name_of_the_column(tiny_bert, X, prefix):
+    vectorizer = BertVectorizer(tiny_bert, device="cpu").fit(X)
+    names = [f"{prefix}{i}" for i in range(16)]
+    assert list(vectorizer.get_feature_names_out()) == names
+    assert list(pickle.loads(pickle.dumps(vectorizer)).get_feature_names_out()) == names
+
+
+def test_vectors_of_two_columns_have_names_of_their_own(tiny_bert):
+    tables = pd.DataFrame({"title": ["good", "bad"], "body": ["fine", "poor"], "price": [1, 2]})
+    vectors = [(name, BertVectorizer(tiny_bert, device="cpu"), [name]) for name in ("title", "body")]
+    joined = ColumnTransformer(vectors, remainder="passthrough", verbose_feature_names_out=False)
+    names = list(joined.set_output(transform="pandas").fit_transform(tables).columns)
+    assert names == [*(f"title_{i}" for i in range(16)), *(f"body_{i}" for i in range(16)), "price"]
+
+
+def test_skrub_applies_the_vectorizer_to_each_column_of_texts(tiny_bert):
+    skrub = pytest.importorskip("skrub")
+    table = pd.DataFrame({"title": ["good", "bad"] * 8, "body": ["fine", "poor"] * 8, "price": range(16)})
+    vectorizer = BertVectorizer(tiny_bert, device="cpu")
+    found = skrub.ApplyToCols(vectorizer, cols=["title", "body"]).fit_transform(table)
+    assert list(found.columns) == [*(f"title_{i}" for i in range(16)), *(f"body_{i}" for i in range(16)), "price"]
+    np.testing.assert_array_equal(found.iloc[:, :16], vectorizer.fit_transform(table["title"]))
