@@ -157,7 +157,8 @@ def training_fingerprint(estimator, rows, held_out, precision):
     """What the weights of a training depend on, as a dict of str to str: parameters and fingerprints of the data."""
     given = estimator.get_params(deep=False)
     params = {name: str(value) for name, value in given.items() if name not in _PARAMS_NOT_AFFECTING_WEIGHTS}
-    params["callbacks"] = ", ".join(type(item).__name__ for item in estimator.callbacks or ())
+    callbacks = [item[1] if isinstance(item, tuple) else item for item in estimator.callbacks or ()]
+    params["callbacks"] = ", ".join((item if isinstance(item, type) else type(item)).__name__ for item in callbacks)
     fingerprint = {"precision": precision} | params | rows.fingerprints()
     if held_out is not None:
         fingerprint["validation"] = " ".join(held_out.fingerprints().values())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import safe_open, save_file
+from skorch.callbacks import Callback
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._training.training_net import BertNet
@@ -124,6 +125,23 @@ def test_other_parameters_are_an_error_that_names_them(
     message = other_training(folder, differences.format(precision=undisturbed.net_.precision))
     with pytest.raises(ValueError, match=message):
         BertClassifier(tiny_bert, checkpoint_dir=folder, **SETTINGS | changes).fit(*reviews)
+
+
+class Watcher(Callback):
+    """Does nothing."""
+
+
+class Other(Callback):
+    """Does nothing either."""
+
+
+def test_callbacks_are_known_by_their_classes_however_they_are_passed(tiny_bert, reviews, tmp_path):
+    classifier = BertClassifier(tiny_bert, checkpoint_dir=tmp_path, **SETTINGS | {"max_epochs": 1})
+    for callbacks in ([Watcher()], [("mine", Watcher())], [Watcher], [("mine", Watcher)]):
+        classifier.set_params(callbacks=callbacks).fit(*reviews)
+    for callbacks in ([Other()], [("mine", Other)]):
+        with pytest.raises(ValueError, match=other_training(tmp_path, "callbacks (Watcher there, Other here)")):
+            classifier.set_params(callbacks=callbacks).fit(*reviews)
 
 
 def test_other_data_are_an_error_that_names_them(tiny_bert, reviews, interrupted):
