@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._runtime.atomic_files import find_set_aside
@@ -161,3 +162,16 @@ def test_a_process_killed_while_it_saves_leaves_a_complete_estimator(classifier,
     if set_aside := find_set_aside(folder):  # killed between the two renames: the cure that the error names
         set_aside.rename(folder)
     assert_same(BertClassifier.from_pretrained(folder), classifier, reviews[0])
+
+
+def test_paths_may_begin_with_the_home_folder(classifier, reviews, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    classifier.save_pretrained("~/model")
+    again = BertClassifier.from_pretrained("~/model")
+    np.testing.assert_array_equal(again.predict_proba(reviews[0]), classifier.predict_proba(reviews[0]))
+    clone(classifier).set_params(checkpoint_dir="~/states").fit(*reviews)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cwd", "model", "states"]
+    assert list((tmp_path / "cwd").iterdir()) == []
