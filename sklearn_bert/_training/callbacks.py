@@ -25,7 +25,7 @@ def make_callbacks(config, *, progress=0, state_file=None, bridge=None, callback
     progress : int, default=0
         Above 0 a bar is shown.
     state_file : StateFile, optional
-        Keeps the state after each epoch; after the user's callbacks, so that it has the scores that they record.
+        Keeps the state after each epoch; the last, so that it has what other callbacks record, and their stop.
     bridge : SklearnCallbackBridge, optional
     callbacks : list of skorch callbacks or (name, callback) tuples, optional
         The user's.
@@ -42,7 +42,7 @@ def make_callbacks(config, *, progress=0, state_file=None, bridge=None, callback
         "best_epoch": BestEpoch(config.patience),
         "bar": TrainingBar() if progress else None,
     }
-    last = {"state_file": state_file, "sklearn_callbacks": bridge}
+    last = {"sklearn_callbacks": bridge, "state_file": state_file}
     named = [[(name, callback) for name, callback in group.items() if callback is not None] for group in (own, last)]
     return [*named[0], *(callbacks or []), *named[1]]
 

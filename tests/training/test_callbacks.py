@@ -92,12 +92,12 @@ def names(callbacks):
     return [item[0] if isinstance(item, tuple) else item for item in callbacks]
 
 
-def test_the_users_callbacks_come_after_the_nets_own_and_before_the_state_file():
+def test_the_users_callbacks_come_after_the_nets_own_and_the_state_file_is_last():
     mine, last = Callback(), Callback()
     config = TrainingConfig(seed=0, linear_probe=True)
     made = names(make_callbacks(config, progress=1, state_file=last, bridge=last, callbacks=[mine]))
     own = ["linear_probe", "schedule", "clipping", "divergence", "best_epoch", "bar"]
-    assert made == [*own, mine, "state_file", "sklearn_callbacks"]
+    assert made == [*own, mine, "sklearn_callbacks", "state_file"]
 
 
 def test_what_is_not_asked_for_has_no_callback():

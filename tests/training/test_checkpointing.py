@@ -93,6 +93,27 @@ def test_a_training_that_has_ended_is_not_repeated(tiny_bert, reviews, undisturb
     assert torch.equal(weights_of(fitted), weights_of(undisturbed))
 
 
+class StopAfterTwo:
+    """A callback of scikit-learn's that ends the training after two epochs."""
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context):
+        return context.task_name == "epoch" and context.task_id == 1
+
+
+def test_a_training_that_scikit_learns_callback_ended_is_not_resumed(tiny_bert, reviews, tmp_path, monkeypatch):
+    classifier = BertClassifier(tiny_bert, checkpoint_dir=tmp_path, **SETTINGS).set_callbacks(StopAfterTwo())
+    weights = weights_of(classifier.fit(*reviews))
+    monkeypatch.setattr(BertNet, "train_step", None)
+    fitted = BertClassifier(tiny_bert, checkpoint_dir=tmp_path, **SETTINGS).fit(*reviews)
+    assert len(fitted.loss_curve_) == 2
+    assert torch.equal(weights_of(fitted), weights)
+
+
 def test_without_a_seed_the_training_goes_on_with_the_one_it_was_begun_with(
     tiny_bert, reviews, interrupted, monkeypatch
 ):
