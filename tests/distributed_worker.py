@@ -1,6 +1,7 @@
 """The tasks that tests run in several processes at once, and the functions that start these processes."""
 
 import atexit
+import json
 import os
 import random
 import socket
@@ -200,6 +201,33 @@ def fit_with_checkpoint(model, folder, rank):
     """Train for thirty epochs with a checkpoint folder; write the outcome to a file."""
     fitted = classification(model, max_epochs=30, checkpoint_dir=folder, learning_rate=1e-3)
     np.savez(Path(folder) / f"{rank}.npz", **fitted)
+
+
+def print_what_a_callback_sees(model, folder, rank):
+    """Fit with a callback that ends the training in the last process only, twice; print what it saw as JSON."""
+    from skorch.callbacks import Callback
+
+    class Observer(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.seen = []
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            self.seen.append(["gradients", sum(p.grad.sum().item() for _, p in named_parameters if p.grad is not None)])
+
+        def on_batch_end(self, net, batch=None, training=False, loss=None, y_pred=None, **kwargs):
+            n_predicted = None if y_pred is None else len(y_pred)
+            self.seen.append(["training" if training else "validation", len(batch[1]["y"]), loss.item(), n_predicted])
+
+        def on_epoch_end(self, net, **kwargs):
+            self.seen.append(["epoch", net.history[-1, "valid_score"]])
+            if len(net.history) == 2 and rank == int(os.environ["WORLD_SIZE"]) - 1:
+                raise KeyboardInterrupt
+
+    for _ in range(2):
+        observer = Observer()
+        settings = {"callbacks": [observer], "checkpoint_dir": folder, "early_stopping": True, "max_epochs": 4}
+        fitted = classification(model, **settings)
+        print(json.dumps([observer.seen, list(fitted["loss"])]))
 
 
 def print_threads_at_exit(model, folder, rank):

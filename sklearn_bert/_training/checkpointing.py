@@ -42,7 +42,8 @@ class StateFile(Callback):
             TemporaryFile(dir=self.path.parent).close()
 
     def on_epoch_end(self, net, **kwargs):
-        """Write the state of the net; of several processes the first does."""
+        """Write the state of the net; of several processes the first does, with a stop that any of them asked for."""
+        stop = any(net.group_.gather(net.stop_training_))
         if not net.group_.is_first:
             return
         callbacks = dict(net.callbacks_)
@@ -55,7 +56,7 @@ class StateFile(Callback):
             "rates": [group["lr"] for group in net.optimizer_.param_groups],
             "step": callbacks["schedule"].lr_scheduler_.last_epoch,
             "scaler": net.scaler_.state_dict(),
-            "stop": bool(net.stop_training_),
+            "stop": stop,
         }
         metadata = {"format": _FORMAT, "fingerprint": self.fingerprint, "numbers": numbers}
         with atomic_file(self.path) as draft:

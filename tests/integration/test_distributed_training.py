@@ -1,5 +1,6 @@
 """Several real processes on this machine train and predict as one process does; one that dies ends the others."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -114,6 +115,26 @@ def test_killed_process_ends_the_other_and_the_fit_resumes_in_any_number_of_proc
             for what, values in np.load(copied / f"{rank}.npz").items():
                 np.testing.assert_allclose(values, expected[what], rtol=1e-9, atol=1e-9)
         assert len(list(copied.glob("*.safetensors"))) == 1
+
+
+def test_callbacks_are_called_in_each_process_with_the_whole_batch_and_one_of_them_ends_all(tiny_bert, tmp_path):
+    """What they see is what they see in a single process, but for the predictions of training batches."""
+    runs = {}
+    for n in (1, 2):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        printed = [out for out, _ in finish(start(n, "print_what_a_callback_sees", tiny_bert, folder))]
+        assert len(set(printed)) == 1
+        runs[n] = [json.loads(line) for line in printed[0].splitlines()]
+    (alone, losses), resumed_alone = runs[1]
+    (seen, losses_of_two), resumed = runs[2]
+    assert resumed_alone == [[], losses]  # the file knows that the training has ended
+    assert resumed == [[], losses_of_two]
+    assert len(losses) == len(losses_of_two) == 2
+    assert [row[0] for row in seen] == [row[0] for row in alone]
+    for row, expected in zip(seen, alone, strict=True):
+        assert row[3:] == ([None] if row[0] == "training" else expected[3:])
+        np.testing.assert_allclose(row[1:3], expected[1:3], rtol=1e-9, atol=1e-9)
 
 
 def test_no_thread_of_torch_remains_at_the_end_of_the_program(tiny_bert, tmp_path):
