@@ -81,7 +81,8 @@ class BestEpoch(Callback):
     """The best epoch's weights, which the net ends with: the highest validation score, of equal ones the lowest loss.
 
     Without validation scores it does nothing. In the history, ``valid_score_best`` is True for each epoch that was
-    the best so far.
+    the best so far, and ``valid_loss_best`` for each with the lowest validation loss so far, which skorch's callbacks
+    monitor by default. skorch's own record of it would begin anew in a resumed training.
 
     Parameters
     ----------
@@ -106,8 +107,9 @@ class BestEpoch(Callback):
         now = net.history[-1]
         if "valid_score" not in now:
             return
-        earlier = [_rank(row) for row in net.history[:-1]]
-        net.history.record("valid_score_best", not earlier or _rank(now) > max(earlier))
+        earlier = net.history[:-1]
+        net.history.record("valid_score_best", all(_rank(now) > _rank(row) for row in earlier))
+        net.history.record("valid_loss_best", all(now["valid_loss"] < row["valid_loss"] for row in earlier))
         if now["valid_score_best"]:
             self.weights = {name: p.detach().to("cpu", copy=True) for name, p in net.trained.items()}
         if self.patience is not None and len(net.history) - best_epoch(net.history) >= self.patience:

@@ -151,11 +151,46 @@ def test_a_training_that_a_callback_ended_is_not_resumed(tiny_bert, reviews, tmp
     assert again.net_.history[:, "loss"] == [1, 2]
 
 
+class Decreasing(Callback):
+    """Makes the validation losses of the epochs 5, 4, 3, 3, 3, ..."""
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if not training:
+            net.history.record("valid_loss", max(3.0, 6.0 - len(net.history)))
+
+
+def test_skorchs_callbacks_monitor_the_validation_loss_by_default(tiny_bert, reviews, tmp_path):
+    callbacks = [Decreasing(), Checkpoint(dirname=str(tmp_path)), EarlyStopping(patience=2)]
+    settings = VALIDATED | {"max_epochs": 9}
+    history = BertClassifier(tiny_bert, callbacks=callbacks, **settings).fit(*reviews).net_.history
+    assert history[:, "valid_loss"] == [5.0, 4.0, 3.0, 3.0, 3.0]
+    assert history[:, "valid_loss_best"] == history[:, "event_cp"] == [True, True, True, False, False]
+
+
+def test_a_resumed_training_knows_the_best_epochs_before_it(tiny_bert, reviews, tmp_path):
+    settings = VALIDATED | {"max_epochs": 5, "checkpoint_dir": tmp_path}
+    with pytest.raises(RuntimeError, match="crash"):
+        BertClassifier(tiny_bert, callbacks=[Decreasing(), Crash(in_epoch=4)], **settings).fit(*reviews)
+    resumed = BertClassifier(tiny_bert, callbacks=[Decreasing(), Crash()], **settings).fit(*reviews)
+    assert resumed.net_.history[:, "valid_loss_best"] == [True, True, True, False, False]
+
+
 def test_checkpoints_of_skorch_are_written_for_the_best_epochs(tiny_bert, reviews, tmp_path):
     callbacks = [Checkpoint(monitor="valid_score_best", dirname=str(tmp_path))]
     classifier = BertClassifier(tiny_bert, callbacks=callbacks, **VALIDATED).fit(*reviews)
     assert {"params.pt", "history.json"} <= {path.name for path in tmp_path.iterdir()}
     assert classifier.net_.history[:, "event_cp"] == classifier.net_.history[:, "valid_score_best"]
+
+
+class Crash(Callback):
+    """Fails at the beginning of an epoch."""
+
+    def __init__(self, in_epoch=None):
+        self.in_epoch = in_epoch
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == self.in_epoch:
+            raise RuntimeError("crash")
 
 
 class Raise(Callback):
