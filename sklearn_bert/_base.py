@@ -245,7 +245,7 @@ class BaseBertEstimator(
     def _train(self, net, plan, target, text_encoder, rows, held_out, bridge):
         """Train the net; what an estimator with it has learned, by attribute, but for the net."""
         dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target))
-        validation = None if held_out is None else make_validation(held_out, target, text_encoder)
+        judged = None if held_out is None else make_validation(held_out, target, text_encoder, self.scoring, self)
         report = text_encoder.report(dataset)
         learned = partial(learned_attributes, target=target, text_encoder=text_encoder, truncation_=report)
         net.callbacks = make_callbacks(
@@ -255,7 +255,7 @@ class BaseBertEstimator(
             bridge=bridge and bridge(lambda net: learned(net) | {"net_": net}),
             callbacks=self.callbacks,
         )
-        net.fit(dataset, validation=validation)
+        net.fit(dataset, validation=judged)
         return learned(net)
 
     # -- what a fit checks first --------------------------------------------------------------------------

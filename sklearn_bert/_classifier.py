@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -142,6 +142,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         validation score, or the same score at a lower validation loss. The score is computed on ``X_val`` if
         `fit` gets it, otherwise on rows of ``X`` that are held out. The learning rate is planned for
         `max_epochs` epochs even if the training stops earlier.
+    scoring : str, callable or None, default=None
+        What the validation score is: a scorer of scikit-learn or its name, such as "f1_macro", or "loss" for the
+        negative validation loss. None is accuracy, R squared, or with several labels the micro-averaged
+        average precision, which needs no threshold.
     validation_fraction : float, default=0.1
         Fraction of the rows to hold out for `early_stopping`, at most 0.5. The split is stratified: by
         class, by combination of labels (if only one row has it: by its rarest label), or by quantile of y.
@@ -189,8 +193,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     loss_curve_ : list of float
         Mean training loss of each of these epochs.
     validation_scores_ : list of float
-        With validation data, the score after each epoch: accuracy, R squared, or with several labels the
-        micro-averaged average precision, which needs no threshold.
+        With validation data, the score after each epoch, see `scoring`.
     validation_loss_curve_ : list of float
         With validation data, the mean validation loss after each epoch.
     best_iter_ : int
@@ -287,6 +290,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         label_smoothing: float = 0.0,
         threshold: float | ArrayLike | dict[Any, float] = 0.5,
         early_stopping: bool = False,
+        scoring: str | Callable[..., float] | None = None,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 2,
         warm_start: bool = False,
@@ -323,6 +327,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         self.label_smoothing = label_smoothing
         self.threshold = threshold
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start

@@ -36,7 +36,8 @@ class FittedAttributes:
         """What the fit inferred and did, in one line."""
         check_is_fitted(self)
         net, report = self.net_, self.truncation_
-        kept = f", epoch {self.best_iter_} kept" if hasattr(self, "best_iter_") else ""
+        by = "" if self.scoring is None else f" by {getattr(self.scoring, '__qualname__', self.scoring)}"
+        kept = f", epoch {self.best_iter_} kept{by}" if hasattr(self, "best_iter_") else ""
         why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
             f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {self.n_iter_} "

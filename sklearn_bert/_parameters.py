@@ -5,6 +5,7 @@ from os import PathLike
 from typing import NamedTuple
 
 import torch
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import _param_validation
 from sklearn.utils._param_validation import StrOptions
 
@@ -52,6 +53,7 @@ CONSTRAINTS = {
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     "callbacks": [list, tuple, None],
     "early_stopping": ["boolean"],
+    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
     "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "warm_start": ["boolean"],
@@ -157,6 +159,7 @@ def training_fingerprint(estimator, rows, held_out, precision):
     """What the weights of a training depend on, as a dict of str to str: parameters and fingerprints of the data."""
     given = estimator.get_params(deep=False)
     params = {name: str(value) for name, value in given.items() if name not in _PARAMS_NOT_AFFECTING_WEIGHTS}
+    params["scoring"] = getattr(estimator.scoring, "__qualname__", params["scoring"])  # str() has an address in memory
     callbacks = [item[1] if isinstance(item, tuple) else item for item in estimator.callbacks or ()]
     params["callbacks"] = ", ".join((item if isinstance(item, type) else type(item)).__name__ for item in callbacks)
     fingerprint = {"precision": precision} | params | rows.fingerprints()

@@ -92,8 +92,8 @@ class BertNet(InferenceNet):
     ----------
     module_ : BertModule
     history : skorch.history.History
-        A row for each epoch: ``train_loss``, with validation data ``valid_loss``, ``valid_score`` and
-        ``valid_score_best``, and what callbacks record.
+        A row for each epoch: ``train_loss``, with validation data ``valid_loss``, ``valid_score``,
+        ``valid_loss_best`` and ``valid_score_best``, and what callbacks record.
     criterion_ : callable
         The loss: logits (B, num_labels) and encoded targets to a loss per row, (B,). None after a fit.
     optimizer_ : torch.optim.Optimizer
@@ -299,7 +299,7 @@ class BertNet(InferenceNet):
         for record in (self.history.record_batch, self.history.record):
             record("valid_loss", float(loss))
         self.history.record_batch("valid_batch_size", len(validation.targets["w"]))
-        self.history.record("valid_score", validation.score(logits))
+        self.history.record("valid_score", -float(loss) if validation.score is None else validation.score(logits))
         batch = (validation.dataset, validation.targets)
         self.notify("on_batch_end", batch=batch, training=False, y_pred=y_pred, loss=loss)
 

@@ -6,6 +6,8 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.base import clone
+from sklearn.metrics import check_scoring
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,16 @@ class Validation:
         The texts, without targets.
     targets : dict of torch.Tensor
         ``y`` and ``w`` of each whole text, for the loss.
-    score : callable
-        Logits to a number; higher is better.
+    score : callable or None
+        Logits to a number; higher is better. None: the loss decides.
     """
 
     dataset: object
     targets: dict[str, torch.Tensor]
-    score: Callable[[np.ndarray], float]
+    score: Callable[[np.ndarray], float] | None
 
 
-def make_validation(rows, target, text_encoder):
+def make_validation(rows, target, text_encoder, scoring=None, estimator=None):
     """Checked rows as what each epoch is judged by.
 
     Parameters
@@ -35,6 +37,10 @@ def make_validation(rows, target, text_encoder):
     rows : Rows
     target : Target
     text_encoder : TextEncoder
+    scoring : str, callable or None
+        A scorer of scikit-learn, its name, or "loss". None: the target's own score.
+    estimator : BaseBertEstimator, optional
+        Whose predictions a scorer judges.
 
     Returns
     -------
@@ -43,15 +49,37 @@ def make_validation(rows, target, text_encoder):
     Raises
     ------
     ValueError
-        If there are fewer than two rows.
+        If there are fewer than two rows, or `scoring` is none of scikit-learn.
     """
     if len(rows.y) < 2:
         raise ValueError(
             f"Validation needs at least two rows, but has {len(rows.y)}. Pass more rows, or raise validation_fraction."
         )
     targets = {"y": target.encode(rows.y), "w": rows.weights_for(target)}
+    if scoring is None:
+        score = partial(target.score, y=rows.y, sample_weight=rows.weights)
+    else:
+        score = None if scoring == "loss" else _scorer(scoring, estimator, target, rows)
     return Validation(
-        text_encoder.encode(rows.columns),
-        {name: torch.as_tensor(values) for name, values in targets.items()},
-        partial(target.score, y=rows.y, sample_weight=rows.weights),
+        text_encoder.encode(rows.columns), {name: torch.as_tensor(values) for name, values in targets.items()}, score
     )
+
+
+def _scorer(scoring, estimator, target, rows):
+    """A function of logits that gives the score of the estimator's predictions."""
+    judge = clone(estimator)
+    # The judge predicts from logits: all that follows them is the estimator's own.
+    vars(judge).update(_target=target, net_=None, _logits=lambda logits: logits)
+    scorer = check_scoring(judge, scoring)
+    weights = {} if np.ptp(rows.weights) == 0 else {"sample_weight": rows.weights}  # many callables take none
+
+    def score(logits):
+        value = float(scorer(judge, logits, rows.y, **weights))
+        if not np.isfinite(value):
+            raise ValueError(
+                f"scoring={scoring!r} gave {value} on the {len(rows.y)} validation rows, expected a number. Choose "
+                "another metric, or more validation rows."
+            )
+        return value
+
+    return score
