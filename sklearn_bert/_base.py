@@ -185,7 +185,7 @@ class BaseBertEstimator(
         if checkpoint_dir is not None:
             if resume:
                 raise ValueError(
-                    "warm_start=True goes on from the fitted weights, checkpoint_dir from those in the folder. Pass "
+                    "warm_start=True resumes from the fitted weights, checkpoint_dir from those in the folder. Pass "
                     "only one of them."
                 )
             fingerprint = {"device": str(device)} | training_fingerprint(self, rows, held_out, precision)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from hashlib import blake2b
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +177,9 @@ def print_dropout_states(model, folder, rank):
 
 
 def print_errors_of_different_inputs(model, folder, rank):
-    """Call fit and predict with different arguments in each process; print the errors."""
+    """Call fit and predict with different arguments in each process, and with scores of the training; print errors."""
+    from skorch.callbacks import EpochScoring
+
     from sklearn_bert import BertClassifier
 
     texts, y, _, _, _ = example_rows()
@@ -192,6 +195,10 @@ def print_errors_of_different_inputs(model, folder, rank):
     attempt(BertClassifier(model, **DETERMINISTIC | {"batch_size": 13 + rank}).fit, texts, y)
     attempt(BertClassifier(model, **DETERMINISTIC, checkpoint_dir=Path(folder) / str(rank)).fit, texts, y)
     attempt(BertClassifier(model, **DETERMINISTIC, checkpoint_dir=Path(folder) / str(rank)).fit, texts, y)
+    for on_train in (True, False):
+        scoring = EpochScoring("accuracy", on_train=on_train, target_extractor=itemgetter("y"))
+        settings = DETERMINISTIC | {"callbacks": [("mine", scoring)], "early_stopping": True}
+        attempt(BertClassifier(model, **settings).fit, texts, y)
     classifier.fit(texts, y)
     attempt(classifier.predict, texts[rank::2])
     print(len(classifier.predict(texts)))

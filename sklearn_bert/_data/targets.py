@@ -227,7 +227,7 @@ class RegressionTarget(Target):
         """Position of the only output, shape (n,)."""
         if self.num_labels > 1:
             raise ValueError(
-                f"Got target=None, but there are {self.num_labels} outputs and none is foremost. Expected the position "
+                f"Got target=None, but there are {self.num_labels} outputs, and none comes first. Expected the position "
                 f"of one, from 0 to {self.num_labels - 1}. Pass it as target."
             )
         return np.zeros(len(logits), dtype=np.int64)

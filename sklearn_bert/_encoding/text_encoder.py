@@ -55,11 +55,11 @@ class TextEncoder:
                 "long_text='window' reads single texts in windows, but X holds sentence pairs. Pass "
                 "long_text='head_tail' or 'truncate' for pairs."
             )
-        room = self.max_length - self.tokenizer.num_special_tokens_to_add()
-        if self._overlap >= room:
+        capacity = self.max_length - self.tokenizer.num_special_tokens_to_add()
+        if self._overlap >= capacity:
             raise ValueError(
-                f"stride={self.stride} tokens shared by neighbouring windows leave no way forward: a window has room "
-                f"for {room} tokens of text. Lower stride, or raise max_length."
+                f"stride={self.stride} tokens shared by neighbouring windows leave no way forward: a window holds "
+                f"{capacity} tokens of text. Lower stride, or raise max_length."
             )
 
     @property

@@ -35,7 +35,7 @@ def resolve_max_length(max_length, tokenizer, n_positions, n_columns):
     Raises
     ------
     ValueError
-        If the limit is more than the model's, or leaves no room for a token of text.
+        If the limit is more than the model's, or leaves no token for text.
     """
     own = min(tokenizer.model_max_length, n_positions or tokenizer.model_max_length)
     if max_length is None:
@@ -48,7 +48,7 @@ def resolve_max_length(max_length, tokenizer, n_positions, n_columns):
     n_special = tokenizer.num_special_tokens_to_add(pair=n_columns == 2)
     if max_length < n_special + n_columns:
         raise ValueError(
-            f"max_length={max_length} leaves no room for text beside {n_special} special tokens. "
+            f"max_length={max_length} leaves no token for text beside {n_special} special tokens. "
             f"Expected at least {n_special + n_columns}; raise max_length."
         )
     return max_length
@@ -76,24 +76,24 @@ def kept_parts(lengths, max_length, n_special, long_text="truncate", stride=0):
     rows : list of list of lists of slice
         For each row and each text, the slices of the text's tokens that are kept.
     """
-    room = max_length - sum(n_special)
+    capacity = max_length - sum(n_special)
     if len(lengths) == 2:
-        return [[[slice(n)] for n in _longest_first(*lengths, room)]]
-    n_excess = lengths[0] - room
+        return [[[slice(n)] for n in _longest_first(*lengths, capacity)]]
+    n_excess = lengths[0] - capacity
     if n_excess <= 0 or long_text == "truncate":
-        return [[[slice(room)]]]
+        return [[[slice(capacity)]]]
     if long_text == "window":
-        return [[[slice(i, i + room)]] for i in [*range(0, n_excess, room - stride), n_excess]]
-    n_first = min(max(0, -(-max_length // 4) - n_special[0]), room)
+        return [[[slice(i, i + capacity)]] for i in [*range(0, n_excess, capacity - stride), n_excess]]
+    n_first = min(max(0, -(-max_length // 4) - n_special[0]), capacity)
     return [[[slice(n_first), slice(n_first + n_excess, None)]]]
 
 
-def _longest_first(first, second, room):
+def _longest_first(first, second, capacity):
     """How many tokens of both texts fit if the longer loses its end first, as in Hugging Face's fast tokenizers."""
-    if first + second <= room:
+    if first + second <= capacity:
         return first, second
     shorter = min(first, second)
-    longer = shorter if shorter > room else max(shorter, room - shorter)
-    if shorter + longer > room:
-        shorter, longer = room // 2, room - room // 2
+    longer = shorter if shorter > capacity else max(shorter, capacity - shorter)
+    if shorter + longer > capacity:
+        shorter, longer = capacity // 2, capacity - capacity // 2
     return (longer, shorter) if first > second else (shorter, longer)

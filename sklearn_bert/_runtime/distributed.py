@@ -236,5 +236,5 @@ def _explain_lost_peer():
         reason = str(error).splitlines()[0]
         raise RuntimeError(
             f"Another process of this run does not answer any more ({reason}). Look at what it printed last, then "
-            "start all of them again; with checkpoint_dir a fit goes on after its last whole epoch."
+            "start all of them again; with checkpoint_dir a fit resumes after its last whole epoch."
         ) from error

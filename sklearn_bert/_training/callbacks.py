@@ -8,7 +8,7 @@ A callback that wants the training to end after an epoch sets ``net.stop_trainin
 from functools import partial
 
 import torch
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from skorch.callbacks import BatchScoring, Callback, EpochScoring, GradientNormClipping, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
 
 from .._runtime.progress import training_bar
@@ -45,6 +45,17 @@ def make_callbacks(config, *, progress=0, state_file=None, bridge=None, callback
     last = {"sklearn_callbacks": bridge, "state_file": state_file}
     named = [[(name, callback) for name, callback in group.items() if callback is not None] for group in (own, last)]
     return [*named[0], *(callbacks or []), *named[1]]
+
+
+def refuse_training_scores(callbacks):
+    """An error for a callback that scores training batches: of several processes none has their predictions."""
+    for name, callback in callbacks:
+        if isinstance(callback, BatchScoring | EpochScoring) and callback.on_train and callback.use_caching:
+            raise ValueError(
+                f"Got the callback {name!r}, {type(callback).__name__} with on_train=True, in several processes. Each "
+                "of them has predictions of its share of a training batch only, so on_train=False is expected. Score "
+                "the validation rows with on_train=False, or train in one process."
+            )
 
 
 class LinearWarmupDecay(LRScheduler):

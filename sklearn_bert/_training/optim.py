@@ -9,7 +9,7 @@ from itertools import groupby
 def param_groups(module, learning_rate, head_learning_rate, weight_decay, factors):
     """The trainable parameters in groups of one learning rate and one weight decay.
 
-    Matrices decay, biases and normalisation weights do not. Matrices are told by having two dimensions:
+    Matrices decay, biases and normalisation weights do not. Matrices are recognised by their two dimensions:
     in a BERT all else is a bias or belongs to a LayerNorm. `factors` holds the factor of `learning_rate` of
     the encoder's parameters, by their ids.
     """

@@ -23,6 +23,7 @@ from .._model.layers import frozen_parts, gradient_checkpointing, layerwise_lr_m
 from .._model.module import LOSSES, BertModule
 from .._runtime.device import seed_torch
 from .._runtime.distributed import get_process_group
+from .callbacks import refuse_training_scores
 from .inference_net import InferenceNet
 from .optim import param_groups
 
@@ -224,6 +225,8 @@ class BertNet(InferenceNet):
         if not self.initialized_:
             self.initialize()
         self.group_ = get_process_group(self.device)
+        if self.group_.size > 1:
+            refuse_training_scores(self.callbacks_)
         with ExitStack() as self.exit_stack_, torch.enable_grad():
             self.share_features()  # here, where the encoder holds all of its embeddings
             self._prepare_encoder(X)

@@ -85,7 +85,7 @@ def test_fit_raises_for_a_stride_without_windows(tiny_bert, reviews, long_text):
 
 def test_fit_raises_for_a_stride_as_long_as_a_window(tiny_bert, reviews):
     message = (
-        "stride=6 tokens shared by neighbouring windows leave no way forward: a window has room for 6 tokens of text. "
+        "stride=6 tokens shared by neighbouring windows leave no way forward: a window holds 6 tokens of text. "
         "Lower stride, or raise max_length."
     )
     with pytest.raises(ValueError, match=exactly(message)):

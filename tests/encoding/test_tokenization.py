@@ -199,7 +199,7 @@ def test_max_length_above_the_limit_of_the_model_raises(tokenizer):
 )
 def test_max_length_too_small_for_any_text_raises(tokenizer, max_length, n_columns, n_special, least):
     message = (
-        f"max_length={max_length} leaves no room for text beside {n_special} special tokens. "
+        f"max_length={max_length} leaves no token for text beside {n_special} special tokens. "
         f"Expected at least {least}; raise max_length."
     )
     with pytest.raises(ValueError, match=re.escape(message)):

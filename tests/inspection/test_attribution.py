@@ -243,7 +243,7 @@ def test_explain_raises_for_several_outputs_without_target(tiny_bert, reviews):
     y = np.column_stack([length_in_words(texts), -length_in_words(texts)])
     estimator = BertRegressor(tiny_bert, **EXACT).fit(texts, y)
     message = (
-        "Got target=None, but there are 2 outputs and none is foremost. Expected the position of one, from 0 to 1. "
+        "Got target=None, but there are 2 outputs, and none comes first. Expected the position of one, from 0 to 1. "
         "Pass it as target."
     )
     with pytest.raises(ValueError, match=exactly(message)):

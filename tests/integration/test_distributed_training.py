@@ -68,7 +68,7 @@ def test_dropout_differs_between_processes_and_the_weights_are_equal(tiny_bert, 
     assert not {states for _, states in first} & {states for _, states in second}
 
 
-def test_processes_with_different_data_or_parameters_raise(tiny_bert, tmp_path):
+def test_processes_with_different_data_or_parameters_or_scores_of_training_batches_raise(tiny_bert, tmp_path):
     message = (
         "The processes of this run do not fit the same. Different are: {}. Pass the same data and parameters in every "
         "process: each takes its share of the rows by itself."
@@ -77,6 +77,9 @@ def test_processes_with_different_data_or_parameters_raise(tiny_bert, tmp_path):
         message.format("X"),
         message.format("batch_size"),
         message.format("the epoch in checkpoint_dir"),
+        "Got the callback 'mine', EpochScoring with on_train=True, in several processes. Each of them has predictions "
+        "of its share of a training batch only, so on_train=False is expected. Score the validation rows with "
+        "on_train=False, or train in one process.",
         "The processes of this run predict different texts. Pass the same texts in every process: each computes its "
         "share of them, and all get every row.",
         "48",
@@ -104,7 +107,7 @@ def test_killed_process_ends_the_other_and_the_fit_resumes_in_any_number_of_proc
     assert survivor.returncode == 1
     assert re.search(
         r"^(\[rank0\]: )?RuntimeError: Another process of this run does not answer any more \(.+\)\. Look at what it "
-        r"printed last, then start all of them again; with checkpoint_dir a fit goes on after its last whole epoch\.$",
+        r"printed last, then start all of them again; with checkpoint_dir a fit resumes after its last whole epoch\.$",
         errors,
         re.MULTILINE,
     )

@@ -217,7 +217,7 @@ def test_going_on_from_weights_and_from_a_folder_exclude_each_other(tiny_bert, r
     classifier = BertClassifier(tiny_bert, warm_start=True, checkpoint_dir=tmp_path, **SETTINGS | {"max_epochs": 1})
     classifier.fit(*reviews)
     message = (
-        "warm_start=True goes on from the fitted weights, checkpoint_dir from those in the folder. "
+        "warm_start=True resumes from the fitted weights, checkpoint_dir from those in the folder. "
         "Pass only one of them."
     )
     with pytest.raises(ValueError, match=exactly(message)):
