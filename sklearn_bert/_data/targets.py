@@ -227,8 +227,8 @@ class RegressionTarget(Target):
         """Position of the only output, shape (n,)."""
         if self.num_labels > 1:
             raise ValueError(
-                f"Got target=None, but there are {self.num_labels} outputs, and none comes first. Expected the position "
-                f"of one, from 0 to {self.num_labels - 1}. Pass it as target."
+                f"Got target=None, but there are {self.num_labels} outputs, and none comes first. Expected the "
+                f"position of one, from 0 to {self.num_labels - 1}. Pass it as target."
             )
         return np.zeros(len(logits), dtype=np.int64)
 
