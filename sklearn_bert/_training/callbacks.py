@@ -47,9 +47,9 @@ def make_callbacks(config, *, progress=0, state_file=None, bridge=None, callback
     return [*named[0], *(callbacks or []), *named[1]]
 
 
-def refuse_training_scores(callbacks):
+def refuse_training_scores(callbacks, n_processes):
     """An error for a callback that scores training batches: of several processes none has their predictions."""
-    for name, callback in callbacks:
+    for name, callback in callbacks if n_processes > 1 else ():
         if isinstance(callback, BatchScoring | EpochScoring) and callback.on_train and callback.use_caching:
             raise ValueError(
                 f"Got the callback {name!r}, {type(callback).__name__} with on_train=True, in several processes. Each "

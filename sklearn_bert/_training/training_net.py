@@ -225,8 +225,7 @@ class BertNet(InferenceNet):
         if not self.initialized_:
             self.initialize()
         self.group_ = get_process_group(self.device)
-        if self.group_.size > 1:
-            refuse_training_scores(self.callbacks_)
+        refuse_training_scores(self.callbacks_, self.group_.size)
         with ExitStack() as self.exit_stack_, torch.enable_grad():
             self.share_features()  # here, where the encoder holds all of its embeddings
             self._prepare_encoder(X)
