@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch.utils.data import Dataset
 
+from ._callback_support import CallbackSupportMixin
 from ._data.rows import Rows
 from ._data.target import FIRST, PARTIAL_FIT, VALIDATION, WARM_START
 from ._encoding.text_encoder import TextEncoder, warn_if_truncated

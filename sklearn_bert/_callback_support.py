@@ -1,0 +1,22 @@
+"""scikit-learn's callbacks, which scikit-learn 1.9 introduced; with an older one only `set_callbacks` is missing."""
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:
+
+    class _NoCallbacks:
+        """The context of a fit that calls nothing."""
+
+        def subcontext(self, **kwargs):
+            return self
+
+        def call_on_fit_task_begin(self, **kwargs):
+            """Call nothing, and do not ask to stop."""
+
+        call_on_fit_task_end = call_on_fit_task_begin
+
+    class CallbackSupportMixin:
+        """Estimators without `set_callbacks`."""
+
+        def _init_callback_context(self, **kwargs):
+            return _NoCallbacks()
