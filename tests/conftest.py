@@ -103,6 +103,12 @@ def fitted_classifier(tiny_bert, reviews):
     return BertClassifier(tiny_bert, **EXACT).fit(*reviews)
 
 
+@pytest.fixture
+def sklearn_callback():
+    """The module `sklearn.callback`; scikit-learn before 1.9 has none, and the test is skipped."""
+    return pytest.importorskip("sklearn.callback")
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Use one thread: it is faster for tiny matrices, and parallel test processes do not compete for cores."""

@@ -63,6 +63,7 @@ def test_warm_start_raises_for_another_structure_or_new_labels(tiny_bert, review
         estimator.fit(list(zip(reviews[0], reviews[0], strict=True)), reviews[1])
 
 
+@pytest.mark.usefixtures("sklearn_callback")
 def test_partial_fit_calls_the_callbacks_of_scikit_learn_as_a_fit_of_one_epoch(tiny_bert, reviews):
     recorder = Recorder()
     estimator = BertClassifier(tiny_bert, **FAST | {"max_epochs": 1}).set_callbacks(recorder)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EpochScoring, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR
@@ -84,10 +83,10 @@ def test_the_validation_rows_are_one_more_batch_of_an_epoch(tiny_bert, reviews):
     assert recorder.events_ == ["on_train_begin", *epoch, "on_train_end"]
 
 
-def test_the_order_of_all_callbacks_is_that_of_the_page(tiny_bert, reviews, tmp_path, capsys):
+def test_the_order_of_all_callbacks_is_that_of_the_page(sklearn_callback, tiny_bert, reviews, tmp_path, capsys):
     observer = Observer()
     classifier = BertClassifier(tiny_bert, callbacks=[("yours", observer)], checkpoint_dir=tmp_path, **VALIDATED)
-    classifier.set_params(verbose=2).set_callbacks(ProgressBar()).fit(*reviews)
+    classifier.set_params(verbose=2).set_callbacks(sklearn_callback.ProgressBar()).fit(*reviews)
     capsys.readouterr()
     table = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), flags=re.MULTILINE)
     assert observer.names_ == table

@@ -7,7 +7,6 @@ import nbformat
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
@@ -103,6 +102,7 @@ def test_summary_has_problem_type_device_precision_epochs_and_truncation(tiny_be
 # -- scikit-learn's callbacks --------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sklearn_callback")
 def test_callbacks_are_called_for_the_fit_and_for_each_epoch(tiny_bert, reviews):
     recorder = Recorder()
     BertClassifier(tiny_bert, **FAST).set_callbacks(recorder).fit(*reviews)
@@ -110,12 +110,14 @@ def test_callbacks_are_called_for_the_fit_and_for_each_epoch(tiny_bert, reviews)
     assert recorder.events == ["setup", ("begin", "fit", 0), *epochs, ("end", "fit", 0), "teardown"]
 
 
+@pytest.mark.usefixtures("sklearn_callback")
 def test_a_callback_can_stop_training(tiny_bert, reviews):
     estimator = BertClassifier(tiny_bert, **FAST).set_callbacks(Recorder(stop_after=2)).fit(*reviews)
     assert estimator.n_iter_ == len(estimator.loss_curve_) == 2
     assert len(estimator.predict(reviews[0])) == 48
 
 
+@pytest.mark.usefixtures("sklearn_callback")
 def test_callbacks_are_torn_down_after_a_failed_fit(tiny_bert, reviews):
     recorder = Recorder(fail_in="epoch")
     estimator = BertClassifier(tiny_bert, **FAST).set_callbacks(recorder)
@@ -126,8 +128,8 @@ def test_callbacks_are_torn_down_after_a_failed_fit(tiny_bert, reviews):
     assert clone(estimator).fit  # the estimator can still be cloned
 
 
-def test_scoring_monitor_records_the_score_of_each_epoch(tiny_bert, reviews):
-    monitor = ScoringMonitor(scoring="accuracy")
+def test_scoring_monitor_records_the_score_of_each_epoch(sklearn_callback, tiny_bert, reviews):
+    monitor = sklearn_callback.ScoringMonitor(scoring="accuracy")
     estimator = BertClassifier(tiny_bert, **FAST).set_callbacks(monitor).fit(*reviews)
     scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
     assert len(scores) == 3
@@ -136,13 +138,13 @@ def test_scoring_monitor_records_the_score_of_each_epoch(tiny_bert, reviews):
     np.testing.assert_array_equal(estimator.predict_proba(reviews[0]), plain.predict_proba(reviews[0]))
 
 
-def test_nested_progress_bars_include_the_epochs(tiny_bert, reviews, capsys):
+def test_nested_progress_bars_include_the_epochs(sklearn_callback, tiny_bert, reviews, capsys):
     classifier = BertClassifier(tiny_bert, **FAST)
-    bar = ProgressBar(max_propagation_depth=None)
+    bar = sklearn_callback.ProgressBar(max_propagation_depth=None)
     search = GridSearchCV(classifier, {"dropout": [0.0, 0.1]}, cv=2).set_callbacks(bar).fit(*reviews)
     assert capsys.readouterr().out.count("BertClassifier") == 5
-    make_pipeline(clone(classifier)).set_callbacks(ProgressBar()).fit(*reviews)
+    make_pipeline(clone(classifier)).set_callbacks(sklearn_callback.ProgressBar()).fit(*reviews)
     assert "BertClassifier" in capsys.readouterr().out
     assert not hasattr(search.best_estimator_, "_parent_callback_ctx")
-    classifier.set_callbacks(ProgressBar()).fit(*reviews)
+    classifier.set_callbacks(sklearn_callback.ProgressBar()).fit(*reviews)
     assert "BertClassifier" in capsys.readouterr().out

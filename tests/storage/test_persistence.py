@@ -17,7 +17,6 @@ import pytest
 import sklearn
 import torch
 from sklearn.base import clone
-from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import NotFittedError
 
 from sklearn_bert import BertClassifier
@@ -107,8 +106,8 @@ def test_metadata_requests_are_in_a_pickle_and_not_in_a_folder(classifier, revie
         assert_same(again, classifier, reviews[0])
 
 
-def test_callbacks_are_in_a_pickle_and_not_in_a_folder(tiny_bert, reviews, tmp_path):
-    monitor = ScoringMonitor(scoring="accuracy")
+def test_callbacks_are_in_a_pickle_and_not_in_a_folder(sklearn_callback, tiny_bert, reviews, tmp_path):
+    monitor = sklearn_callback.ScoringMonitor(scoring="accuracy")
     estimator = BertClassifier(tiny_bert, **ONE_EPOCH).set_callbacks(monitor).fit(*reviews)
     estimator.save_pretrained(tmp_path / "model")
     joblib.dump(estimator, tmp_path / "estimator")

@@ -105,6 +105,7 @@ class StopAfterTwo:
         return context.task_name == "epoch" and context.task_id == 1
 
 
+@pytest.mark.usefixtures("sklearn_callback")
 def test_a_training_that_scikit_learns_callback_ended_is_not_resumed(tiny_bert, reviews, tmp_path, monkeypatch):
     classifier = BertClassifier(tiny_bert, checkpoint_dir=tmp_path, **SETTINGS).set_callbacks(StopAfterTwo())
     weights = weights_of(classifier.fit(*reviews))
