@@ -142,7 +142,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         after the last complete epoch. Its final weights are equal, to the bit, to those of an uninterrupted
         fit. Use one folder per fit: a grid search cannot share one.
     device : str or torch.device, default="auto"
-        **Machine.** Where to compute. "auto" takes CUDA, then MPS, then the CPU.
+        **Machine.** Where to compute. "auto" takes CUDA, else the CPU. "mps" is not tested.
     precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"
         Floating-point format of the matrix products. "auto" is bfloat16 where the hardware supports it
         (CUDA from compute capability 8.0, CPUs with AVX512-BF16 or AMX), otherwise float32. Weights, losses

@@ -52,7 +52,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     batch_size : int, default=32
         A batch holds at most as many tokens as `batch_size` texts of full length.
     device : str or torch.device, default="auto"
-        Where to compute. "auto" takes CUDA, then MPS, then the CPU.
+        Where to compute. "auto" takes CUDA, else the CPU. "mps" is not tested.
     precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"
         Floating-point format of the matrix products. "auto" is bfloat16 where the hardware supports it,
         otherwise float32.

@@ -14,7 +14,7 @@ from .user_warnings import warn_user
 
 _MIN_CUDA_BF16 = (8, 0)  # compute capability of the first GPUs with bfloat16 arithmetic
 _CPU_BF16 = ("avx512_bf16", "amx_bf16")
-_EXPECTED_DEVICE = "Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass 'auto' to take the best device there is."
+_EXPECTED_DEVICE = "Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass 'auto' to take CUDA, or else the CPU."
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 # torch has one random state per process, and dropout cannot use another generator. Fits in several threads
 # therefore run one after the other; otherwise they would share one stream of random numbers.
@@ -50,7 +50,7 @@ def resolve_device(device):
     Parameters
     ----------
     device : str or torch.device
-        "auto" is CUDA if available, then MPS, then the CPU.
+        "auto" is CUDA if available, else the CPU. MPS is used only when asked for: no test has run on it.
 
     Returns
     -------
@@ -62,8 +62,7 @@ def resolve_device(device):
         If the device is unknown or not available.
     """
     if device == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(kind)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
     except RuntimeError:

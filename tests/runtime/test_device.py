@@ -23,9 +23,12 @@ def states(device):
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
-def test_resolve_device_auto_is_the_best_available_device():
-    kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    assert resolve_device("auto") == torch.device(kind)
+@pytest.mark.parametrize("cuda", [True, False], ids=["CUDA", "no CUDA"])
+@pytest.mark.parametrize("mps", [True, False], ids=["MPS", "no MPS"])
+def test_resolve_device_auto_is_cuda_or_else_the_cpu_and_never_mps(monkeypatch, cuda, mps):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert resolve_device("auto") == torch.device("cuda" if cuda else "cpu")
 
 
 @pytest.mark.parametrize("device", ["cpu", CPU], ids=["name", "torch.device"])
@@ -37,7 +40,7 @@ def test_resolve_device_accepts_an_available_device(device):
 def test_resolve_device_raises_for_a_name_of_no_device(device):
     message = (
         f"Got device={device!r}, which names no device. Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass "
-        "'auto' to take the best device there is. 'cuda' is a GPU of NVIDIA or AMD, 'mps' one of Apple."
+        "'auto' to take CUDA, or else the CPU. 'cuda' is a GPU of NVIDIA or AMD, 'mps' one of Apple."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         resolve_device(device)
@@ -47,7 +50,7 @@ def test_resolve_device_raises_for_a_name_of_no_device(device):
 def test_resolve_device_raises_for_an_unavailable_device(device):
     message = (
         f"device={str(device)!r} cannot be used here (REASON). Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... "
-        "Pass 'auto' to take the best device there is."
+        "Pass 'auto' to take CUDA, or else the CPU."
     )
     with pytest.raises(ValueError, match=re.escape(message).replace("REASON", ".+")):
         resolve_device(device)
