@@ -143,6 +143,8 @@ def _has_bfloat16(device):
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= _MIN_CUDA_BF16
     if device.type == "cpu":
+        if not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.12 has only private functions for it
+            return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         capabilities = torch.cpu.get_capabilities()
         return any(capabilities.get(name, False) for name in _CPU_BF16)
     return False

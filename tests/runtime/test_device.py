@@ -56,10 +56,20 @@ def test_resolve_device_raises_for_an_unavailable_device(device):
         resolve_device(device)
 
 
-def test_auto_precision_on_a_cpu_is_bfloat16_if_the_cpu_has_the_instructions():
-    capabilities = torch.cpu.get_capabilities()
-    fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "avx512_f", "bf16"])
+def test_auto_precision_on_a_cpu_is_bfloat16_if_an_x86_has_the_instructions(monkeypatch, instructions):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True}, raising=False)
+    fast = instructions in ("avx512_bf16", "amx_bf16")
     assert resolve_precision("auto", CPU) == ("bfloat16" if fast else "float32")
+
+
+@pytest.mark.parametrize("avx512", [True, False], ids=["AVX512-BF16", ""])
+@pytest.mark.parametrize("amx", [True, False], ids=["AMX", ""])
+def test_auto_precision_on_a_cpu_is_the_same_with_a_torch_that_cannot_list_instructions(monkeypatch, avx512, amx):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert resolve_precision("auto", CPU) == ("bfloat16" if avx512 or amx else "float32")
 
 
 def test_auto_precision_on_mps_is_float32():
