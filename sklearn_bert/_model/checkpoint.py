@@ -171,6 +171,12 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
     return encoder
 
 
+def folder_signature(folder):
+    """What changes when a file in the folder is written or replaced: names, places on the disk, sizes and times."""
+    stats = {path.name: path.stat() for path in sorted(folder.iterdir())}
+    return [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats.items()]
+
+
 def own_config(folder):
     """The encoder's config, a dict, in the folder of a stored estimator that transformers cannot load, else None."""
     with suppress(ValueError, TypeError, KeyError):  # a damaged file raises when the config is loaded

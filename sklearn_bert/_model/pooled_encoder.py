@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from copy import deepcopy
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
-from .checkpoint import load_encoder
+from .checkpoint import folder_signature, load_encoder
 from .cpu_kernels import use_cpu_attention
 
 POOLINGS = ("pooler", "cls", "mean")
@@ -52,6 +53,7 @@ class PooledEncoder(nn.Module):
     """
 
     bert: PreTrainedModel
+    origin: list[Any] | None = None  # which files a new module's weights came from
 
     def __init__(
         self,
@@ -82,7 +84,11 @@ class PooledEncoder(nn.Module):
     def from_folder(cls, folder: str | PathLike[str], config: PreTrainedConfig, **params: Any) -> Self:
         """Such a module around the pretrained encoder of a checkpoint's folder, in the config's dtype."""
         random_pooler = "warn" if params.get("pooling", "pooler") == "pooler" else "ignore"
-        return cls(config, encoder=load_encoder(folder, config, config.dtype, random_pooler=random_pooler), **params)
+        origin = folder_signature(Path(folder))
+        encoder = load_encoder(folder, config, config.dtype, random_pooler=random_pooler)
+        module = cls(config, encoder=encoder, **params)
+        module.origin = origin
+        return module
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None):
         """Features, see `features`."""

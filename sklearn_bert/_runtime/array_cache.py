@@ -59,26 +59,27 @@ class ArrayCache:
         return sum(array.nbytes for array in self._arrays.values())
 
 
-FEATURES = ArrayCache()
+SHARED_ARRAYS = ArrayCache()
 
 if hasattr(os, "register_at_fork"):  # a lock held during a fork would stay locked in the child
-    os.register_at_fork(after_in_child=lambda: setattr(FEATURES, "_lock", threading.Lock()))
+    os.register_at_fork(after_in_child=lambda: setattr(SHARED_ARRAYS, "_lock", threading.Lock()))
 
 
 def clear_cache() -> None:
-    """Forget the features that fits in this process share.
+    """Forget the features, and the linear models solved on them, that fits in this process share.
 
     While an encoder is not trained, its features of a data set are computed once in a process: those on which
     ``head_init="linear_probe"`` is solved, those that ``freeze="encoder"`` trains on and predicts from, and the vectors
-    of a `BertVectorizer`. They change no result. At most 256 MiB are kept; the environment variable
-    ``SKLEARN_BERT_CACHE_BYTES`` sets another limit, 0 keeps none. Data sets of fewer than 32 rows are not kept.
+    of a `BertVectorizer`. So is the solution of the linear probe. They change no result. At most 256 MiB are kept; the
+    environment variable ``SKLEARN_BERT_CACHE_BYTES`` sets another limit, 0 keeps none. Features of fewer than 32 rows
+    are not kept.
 
     Examples
     --------
     >>> from sklearn_bert import clear_cache
     >>> clear_cache()
     """
-    FEATURES.clear()
+    SHARED_ARRAYS.clear()
 
 
 def cache_limit():

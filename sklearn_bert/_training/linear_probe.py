@@ -13,8 +13,10 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from skorch.callbacks import Callback
 
+from .._data.fingerprint import fingerprint
 from .._data.sampling import merge_copies
 from .._data.targets import TARGETS
+from .._runtime.array_cache import SHARED_ARRAYS
 
 # A Gaussian prior on the weights, which more rows weaken: under it a text's logit has a variance of 4, and a
 # predicted number has a quarter of the noise's variance. On SST-2, TREC, GoEmotions, STS-B and EmoBank,
@@ -42,11 +44,22 @@ class LinearProbe(Callback):
                 "precision='float32'."
             )
         pos_weight = config.loss_params.get("pos_weight")
-        solved = solve_head(problem_type, features, y[rows], w, net.config.num_labels, pos_weight)
+        solved = shared_solution(problem_type, features, y[rows], w, net.config.num_labels, pos_weight)
         head = net.module_.classifier
         with torch.no_grad():
             for parameter, values in zip((head.weight, head.bias), solved, strict=True):
-                parameter.copy_(torch.from_numpy(values))
+                parameter.copy_(torch.tensor(values))
+
+
+def shared_solution(problem_type, features, y, sample_weight, num_labels, pos_weight=None):
+    """What `solve_head` gives for these arguments, solved once in a process: candidates of a search start alike."""
+    data = [np.asarray(values) for values in (features, y, sample_weight, () if pos_weight is None else pos_weight)]
+    keys = [("head", problem_type, num_labels, fingerprint(*data), part) for part in ("weight", "bias")]
+    solved = [SHARED_ARRAYS.get(key) for key in keys]
+    if any(values is None for values in solved):
+        solved = solve_head(problem_type, features, y, sample_weight, num_labels, pos_weight)
+        solved = [SHARED_ARRAYS.put(key, values) for key, values in zip(keys, solved, strict=True)]
+    return solved
 
 
 def solve_head(problem_type, features, y, sample_weight, num_labels, pos_weight=None):

@@ -170,6 +170,8 @@ class BertNet(InferenceNet):
             factors = layerwise_lr_multipliers(self.module_.bert, config.layer_decay)
             groups = param_groups(self.module_, config.learning_rate, head_lr, config.weight_decay, factors)
             self.optimizer_ = self.make_optimizer(groups)
+            names = {id(p): name for name, p in self.module_.named_parameters()}
+            self.learnable_ = [(names[id(p)], p) for group in self.optimizer_.param_groups for p in group["params"]]
             self.scaler_ = torch.amp.GradScaler(enabled=self.precision == "float16")
         return self
 
@@ -189,9 +191,7 @@ class BertNet(InferenceNet):
 
     def get_all_learnable_params(self):
         """Names and parameters that training moves, in the order of the optimizer."""
-        names = {id(p): name for name, p in self.module_.named_parameters()}
-        for group in self.optimizer_.param_groups:
-            yield from ((names[id(p)], p) for p in group["params"])
+        return iter(self.learnable_)
 
     @property
     def trained(self):
@@ -314,7 +314,7 @@ class BertNet(InferenceNet):
         accumulate = partial(self._accumulate, n_rows=inputs.n_rows)
         share = self.group_.share(inputs, targets)
         steps = self._in_pieces(accumulate, *share, max_rows=self.training_config.micro_batch_size)
-        loss = self.group_.sum_gradients(self._learnable_params(), sum(loss for loss, _ in steps))
+        loss = self.group_.sum_gradients([p for _, p in self.learnable_], sum(loss for loss, _ in steps))
         self.scaler_.unscale_(self.optimizer_)
         parameters = TeeGenerator(self.get_all_learnable_params())
         self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
@@ -325,9 +325,6 @@ class BertNet(InferenceNet):
         # Of several processes each has the logits of its own rows only.
         y_pred = torch.cat([logits for _, logits in steps]) if self.group_.size == 1 else None
         return {"loss": loss, "y_pred": y_pred}
-
-    def _learnable_params(self):
-        return [p for group in self.optimizer_.param_groups for p in group["params"]]
 
     def _accumulate(self, inputs, targets, n_rows):
         """Add the gradients of these rows of a batch of `n_rows`; their part of the batch's loss, and their logits."""
@@ -362,6 +359,6 @@ class BertNet(InferenceNet):
     def release_training_state(self):
         """Keep what prediction needs: no gradients, no optimizer, no callbacks, no plan of the training."""
         super().release_training_state()
-        for name in ("criterion_", "scaler_", "frozen_", "exit_stack_", "training_config"):
+        for name in ("criterion_", "scaler_", "learnable_", "frozen_", "exit_stack_", "training_config"):
             setattr(self, name, None)
         return self

@@ -35,7 +35,7 @@ SIDES = {"shared": "268435456", "not shared": "0"}
 def search(kind, rows):
     """Seconds of a search and of one reading, the scores, and the largest size of the cache."""
     from sklearn_bert import BertClassifier
-    from sklearn_bert._runtime.array_cache import FEATURES, LIMIT_VARIABLE
+    from sklearn_bert._runtime.array_cache import LIMIT_VARIABLE, SHARED_ARRAYS
 
     warnings.simplefilter("ignore")
     classifier = BertClassifier(get_model_path(), max_length=rows.max_length, random_state=0, **PARAMS[kind])
@@ -49,7 +49,7 @@ def search(kind, rows):
     fitted = GridSearchCV(classifier, GRIDS[kind], cv=3).fit(rows.texts, rows.labels)
     seconds = time.perf_counter() - start
     scores = fitted.cv_results_["mean_test_score"].tolist()
-    return {"seconds": seconds, "reading": reading, "scores": scores, "bytes": FEATURES.n_bytes}
+    return {"seconds": seconds, "reading": reading, "scores": scores, "bytes": SHARED_ARRAYS.n_bytes}
 
 
 def main():

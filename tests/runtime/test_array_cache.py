@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sklearn_bert import clear_cache
-from sklearn_bert._runtime.array_cache import FEATURES, LIMIT_VARIABLE, ArrayCache, cache_limit
+from sklearn_bert._runtime.array_cache import LIMIT_VARIABLE, SHARED_ARRAYS, ArrayCache, cache_limit
 from tests.helpers import exactly
 
 TEN_BYTES = np.arange(10, dtype=np.uint8)
@@ -75,18 +75,18 @@ def test_threads_share_a_cache_within_its_limit(limit):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_child_does_not_wait_for_a_lock_that_its_parent_held():
-    with FEATURES._lock:
+    with SHARED_ARRAYS._lock:
         pid = os.fork()
         if not pid:
-            FEATURES.get("key")
+            SHARED_ARRAYS.get("key")
             os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_clear_cache_forgets_all():
-    FEATURES.put("key", TEN_BYTES.copy())
+    SHARED_ARRAYS.put("key", TEN_BYTES.copy())
     clear_cache()
-    assert FEATURES.n_bytes == 0
+    assert SHARED_ARRAYS.n_bytes == 0
 
 
 @pytest.mark.parametrize("text", ["-1", "1e9", "all"])

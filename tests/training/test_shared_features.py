@@ -10,9 +10,11 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_bert import BertClassifier, BertModule, BertVectorizer, clear_cache
+from sklearn_bert import BertClassifier, BertModule, BertNet, BertVectorizer, clear_cache
 from sklearn_bert._model.pooled_encoder import PooledEncoder
-from sklearn_bert._runtime.array_cache import FEATURES, LIMIT_VARIABLE
+from sklearn_bert._runtime.array_cache import LIMIT_VARIABLE, SHARED_ARRAYS
+from sklearn_bert._training import linear_probe
+from sklearn_bert._training.linear_probe import solve_head
 from tests.conftest import WORDS, save_checkpoint
 from tests.helpers import FAST, weights_of
 
@@ -64,7 +66,7 @@ def fitted(model, texts, **params):
 def test_results_are_equal_to_the_bit_with_a_cache_or_without(tiny_bert, texts, monkeypatch, params):
     monkeypatch.setenv(LIMIT_VARIABLE, "0")
     alone = fitted(tiny_bert, texts, **params)
-    assert FEATURES.n_bytes == 0
+    assert SHARED_ARRAYS.n_bytes == 0
     expected = alone.predict_proba(texts[0])
     monkeypatch.delenv(LIMIT_VARIABLE)
     for _ in range(2):  # what the first computes, the second finds
@@ -94,6 +96,20 @@ def test_a_grid_search_reads_each_training_and_test_set_once(tiny_bert, texts, r
     scores = search.cv_results_["mean_test_score"]
     monkeypatch.setenv(LIMIT_VARIABLE, "0")
     np.testing.assert_array_equal(search.fit(*texts).cv_results_["mean_test_score"], scores)
+
+
+def test_the_candidates_of_a_search_solve_the_linear_probe_once_for_each_fold(tiny_bert, texts, monkeypatch):
+    solved = []
+    monkeypatch.setattr(linear_probe, "solve_head", lambda *args: solved.append(args) or solve_head(*args))
+    grid = {"weight_decay": [0.0, 0.1], "learning_rate": [1e-4, 1e-3]}
+    GridSearchCV(BertClassifier(tiny_bert, **FAST), grid, cv=3).fit(*texts)
+    assert len(solved) == 3 + 1
+    for changes in ({"class_weight": {"bad": 3.0, "good": 1.0}}, {"pooling": "cls"}):
+        fitted(tiny_bert, texts, **changes)
+    assert len(solved) == 3 + 1 + 2
+    flipped = ["bad" if label == "good" else "good" for label in texts[1]]
+    fitted(tiny_bert, (texts[0], flipped))
+    assert len(solved) == 3 + 1 + 3
 
 
 def test_vectors_of_equal_texts_are_computed_once_and_belong_to_the_caller(tiny_bert, texts, rows_read):
@@ -135,20 +151,20 @@ def test_a_weight_that_the_user_changes_ends_the_sharing(tiny_bert, texts):
 
 def test_what_is_trained_is_not_shared(tiny_bert, texts, rows_read):
     classifier = fitted(tiny_bert, texts)
-    kept = FEATURES.n_bytes
+    kept = SHARED_ARRAYS.n_bytes
     rows_read.clear()
     for _ in range(2):
         classifier.predict(texts[0])
     assert sum(rows_read) == 2 * len(texts[0])
-    assert FEATURES.n_bytes == kept
+    assert SHARED_ARRAYS.n_bytes == kept
 
 
 def test_few_rows_and_unpickled_estimators_are_not_shared(tiny_bert, texts):
     classifier = fitted(tiny_bert, texts, freeze="encoder")
-    kept = FEATURES.n_bytes
+    kept = SHARED_ARRAYS.n_bytes
     classifier.predict(texts[0][:31])
     pickle.loads(pickle.dumps(classifier)).predict(texts[0][:40])
-    assert FEATURES.n_bytes == kept
+    assert SHARED_ARRAYS.n_bytes == kept
 
 
 def test_the_cache_keeps_no_net_alive(tiny_bert, texts):
@@ -179,13 +195,33 @@ def test_fits_in_threads_share_features(tiny_bert, texts):
 def test_the_limit_holds_during_a_search(tiny_bert, texts, monkeypatch):
     limit = 3 * len(texts[0]) * 16 * 4
     monkeypatch.setenv(LIMIT_VARIABLE, str(limit))
-    sizes, put = [], FEATURES.put
+    sizes, put = [], SHARED_ARRAYS.put
 
     def note(*args):
         result = put(*args)
-        sizes.append(FEATURES.n_bytes)
+        sizes.append(SHARED_ARRAYS.n_bytes)
         return result
 
-    monkeypatch.setattr(FEATURES, "put", note)
+    monkeypatch.setattr(SHARED_ARRAYS, "put", note)
     GridSearchCV(BertClassifier(tiny_bert, freeze="encoder", **FAST), {"weight_decay": [0.0, 0.1]}, cv=4).fit(*texts)
     assert 0 < max(sizes) <= limit
+
+
+@pytest.mark.parametrize("change", ["in place", "below autograd", "replaced"])
+def test_a_net_that_changes_the_weights_that_it_reads_has_features_of_its_own(tiny_bert, texts, change):
+    class OtherNet(BertNet):
+        def initialize_module(self):
+            super().initialize_module()
+            layer = self.module_.bert.encoder.layer[0].output.dense
+            if change == "replaced":
+                layer.weight = torch.nn.Parameter(layer.weight.detach() * 3)
+            else:
+                (layer.weight.data if change == "below autograd" else layer.weight.detach()).mul_(3)
+            return self
+
+    class OtherClassifier(BertClassifier):
+        net_class = OtherNet
+
+    plain = fitted(tiny_bert, texts, freeze="encoder").predict_proba(texts[0])
+    settings = FAST | {"precision": "float32", "freeze": "encoder"}
+    assert abs(OtherClassifier(tiny_bert, **settings).fit(*texts).predict_proba(texts[0]) - plain).max() > 1e-3
