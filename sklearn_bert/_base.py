@@ -9,13 +9,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch.utils.data import Dataset
 
@@ -34,36 +33,19 @@ from ._model.hub import resolve_checkpoint
 from ._model.module import BertModule
 from ._parameters import (
     CONSTRAINTS,
-    check_params,
     check_same_structure,
     net_params,
     resolve_recipe,
     training_config,
-    training_fingerprint,
 )
-from ._runtime.device import resolve_device, resolve_precision, seeded
-from ._runtime.distributed import DistributedContext, get_process_group
+from ._plan import Plan
+from ._runtime.device import seeded
 from ._runtime.progress import write_line
 from ._storage.persistence import StorableMixin
 from ._training.callbacks import SklearnCallbackBridge, make_callbacks
-from ._training.checkpointing import StateFile
 from ._training.training_net import BertNet
 from ._training.validation import make_validation
 from ._typing import Targets, fit_context
-
-_MAX_SEED = np.iinfo(np.int32).max
-
-
-class _Plan(NamedTuple):
-    """Where, with which random numbers and how long a fit trains."""
-
-    device: torch.device
-    precision: str
-    group: DistributedContext
-    seed: int
-    max_epochs: int
-    resume: bool  # from the weights fitted so far
-    state_file: StateFile | None
 
 
 class BaseBertEstimator(
@@ -127,7 +109,7 @@ class BaseBertEstimator(
         with self._fit_task(X, y, sample_weight, self.max_epochs) as bridge:
             rows = self._check_rows(X, y, sample_weight, role)
             held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
-            self._fit(self._plan(rows, held_out, self.max_epochs, self.checkpoint_dir), rows, held_out, bridge)
+            self._fit(Plan.of(self, rows, held_out, self.max_epochs, self.checkpoint_dir), rows, held_out, bridge)
             warn_if_truncated(self.truncation_)
         return self
 
@@ -141,7 +123,7 @@ class BaseBertEstimator(
         curve = [] if role is FIRST else self.loss_curve_
         with self._fit_task(X, y, sample_weight, max_epochs=1) as bridge:
             rows = self._check_rows(X, y, sample_weight, role)
-            self._fit(self._plan(rows, None, max_epochs=1), rows, None, bridge, classes=classes)
+            self._fit(Plan.of(self, rows, None, max_epochs=1), rows, None, bridge, classes=classes)
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
             warn_if_truncated(self.truncation_)
@@ -171,27 +153,6 @@ class BaseBertEstimator(
         self._adopt(net.release_training_state(), attributes)
         if self.verbose and plan.group.is_first:
             write_line(self.summary_)
-
-    def _plan(self, rows, held_out, max_epochs, checkpoint_dir=None):
-        """Device, precision, process group, seed and state file."""
-        check_params(self)
-        device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, device)
-        seed = int(check_random_state(self.random_state).randint(_MAX_SEED))
-        group = get_process_group(device)
-        group.check_same(lambda: training_fingerprint(self, rows, held_out, precision))
-        seed, state_file = group.gather(seed)[0], None
-        resume = rows.role is not FIRST
-        if checkpoint_dir is not None:
-            if resume:
-                raise ValueError(
-                    "warm_start=True resumes from the fitted weights, checkpoint_dir from those in the folder. Pass "
-                    "only one of them."
-                )
-            fingerprint = {"device": str(device)} | training_fingerprint(self, rows, held_out, precision)
-            state_file = StateFile(checkpoint_dir, fingerprint)
-            seed = state_file.agree_on_seed(seed, fixed=self.random_state is not None)
-        return _Plan(device, precision, group, seed, max_epochs, resume, state_file)
 
     def _split(self, rows, held_out, seed):
         """Rows to train on and rows to validate on, None if there are none."""

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from ._model.pooled_encoder import POOLINGS
 from ._runtime.progress import write_line
-from ._training.training_net import TrainingConfig
+from ._training.config import TrainingConfig
 
 _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 # A head that starts at random on features that stay: on tickets, SST-2, TREC and EmoBank, 200 to 1,000 rows, no other

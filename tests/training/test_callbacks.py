@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from skorch.history import History
 
 from sklearn_bert._training.callbacks import BestEpoch, DivergenceGuard, best_epoch, make_callbacks
-from sklearn_bert._training.training_net import TrainingConfig
+from sklearn_bert._training.config import TrainingConfig
 from tests.helpers import exactly
 
 

@@ -14,7 +14,8 @@ from sklearn_bert._model.checkpoint import load_config, load_tokenizer
 from sklearn_bert._model.dropout import set_dropout
 from sklearn_bert._model.module import BertModule
 from sklearn_bert._training.callbacks import make_callbacks
-from sklearn_bert._training.training_net import BertNet, TrainingConfig
+from sklearn_bert._training.config import TrainingConfig
+from sklearn_bert._training.training_net import BertNet
 from tests.helpers import exactly
 
 CONFIG = TrainingConfig(seed=0, learning_rate=1e-3, weight_decay=0.0, warmup_fraction=0.0, max_grad_norm=None)
