@@ -113,7 +113,8 @@ class StateFile(Callback):
                     raise ValueError(f"the file says {metadata.get('format')!r} of itself")
                 for key in file.keys() if with_tensors else ():
                     part, name = key.split("/", 1)
-                    parts.setdefault(part, {})[name] = file.get_tensor(key)
+                    # A copy: Windows does not replace a file of which a tensor is a view.
+                    parts.setdefault(part, {})[name] = file.get_tensor(key).clone()
         except (SafetensorError, ValueError) as error:
             raise ValueError(
                 f"{str(self.path)!r} is no training state that this version can read ({error}). Expected a file that a "
