@@ -168,7 +168,7 @@ def _shards(folder):
     if not weights.endswith(".index.json"):
         return []
     with suppress(ValueError, TypeError, KeyError, AttributeError):  # loading the weights will raise
-        return sorted(set(map(str, json.loads((folder / weights).read_text())["weight_map"].values())))
+        return sorted(set(map(str, json.loads((folder / weights).read_text(encoding="utf-8"))["weight_map"].values())))
     return []
 
 

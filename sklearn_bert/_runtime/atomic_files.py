@@ -12,12 +12,27 @@ import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_USUAL_CURE = "Free some space or see to the rights of the folder and try again, or choose another place"
+_IS_WINDOWS = os.name == "nt"
+_USUAL_CURE = (
+    "Free some space, see to the rights of the folder or close the programs that use it, and try again, or choose "
+    "another place"
+)
 _PART_IS_A_FILE = "A part of this path is a file where a folder is expected: choose another place"
 _CURES = {
     errno.EEXIST: _PART_IS_A_FILE,
     errno.ENOTDIR: _PART_IS_A_FILE,
     errno.ENOENT: "Make the folder that it is to stand in first, or choose another place",
+}
+_ERRNO_OF_WINDOWS = {  # error numbers of Windows that libraries written in Rust report
+    3: errno.ENOENT,
+    5: errno.EACCES,
+    19: errno.EROFS,
+    32: errno.EACCES,  # another program has the file open
+    33: errno.EACCES,
+    39: errno.ENOSPC,
+    112: errno.ENOSPC,
+    183: errno.EEXIST,
+    267: errno.ENOTDIR,
 }
 
 
@@ -41,6 +56,8 @@ def explain_os_errors(path):
     except Exception as error:
         found = re.search(r"\(os error (\d+)\)", str(error))
         number = int(found[1]) if found else getattr(error, "errno", None)
+        if found and _IS_WINDOWS:
+            number = _ERRNO_OF_WINDOWS.get(number, number)
         if number is None:
             raise
         raise OSError(
@@ -114,7 +131,7 @@ def atomic_folder(path):
             yield draft
             _apply_umask(draft)
             for inner in (*draft.rglob("*"), draft):
-                if inner.is_file() or os.name == "posix":
+                if inner.is_file() or not _IS_WINDOWS:
                     _sync(inner)
             _replace_folder(draft, path)
         finally:
@@ -170,7 +187,7 @@ def _replace_folder(draft, path):
 
 def sync_folder(folder):
     """Wait until the names in `folder` are on the disk; Windows has no call for it."""
-    if os.name == "posix":
+    if not _IS_WINDOWS:
         _sync(folder)
 
 

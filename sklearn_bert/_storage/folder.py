@@ -128,13 +128,13 @@ def _check_replaceable(folder):
             f"{', ...' if len(found) > 3 else ''}. Expected a new or empty folder, or one that save_pretrained wrote. "
             "Choose another name."
         )
-    here, real = Path.cwd(), os.path.realpath(folder)
-    fixed = {str(path): "the working directory" for path in (here, *here.parents)}
-    if os.path.ismount(real):
-        fixed[real] = "a mount point"
-    if real in fixed:
+    here = Path.cwd()
+    fixed = "a mount point" if os.path.ismount(os.path.realpath(folder)) else None
+    if any(path.samefile(folder) for path in (here, *here.parents)):  # paths may differ in case, and be one folder
+        fixed = "the working directory"
+    if fixed:
         raise OSError(
-            f"{str(folder)!r} is {fixed[real]}, which cannot be replaced as a whole. Pass a folder inside it, such as "
+            f"{str(folder)!r} is {fixed}, which cannot be replaced as a whole. Pass a folder inside it, such as "
             f"{str(folder / 'model')!r}."
         )
 

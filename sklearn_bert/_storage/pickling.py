@@ -6,7 +6,7 @@ once and no code of torch or transformers, its hash does not change with use, an
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Self
 
@@ -32,6 +32,8 @@ class PicklableMixin:
 
     def __getstate__(self):
         state = super().__getstate__() | {"_stored": {"format": PICKLE_FORMAT, "versions": versions()}}
+        # A path of this system's class cannot be made on another system.
+        state |= {name: PurePath(value) for name, value in state.items() if isinstance(value, Path)}
         if "net_" in state:
             settings = {name: value for name, value in vars(self._text_encoder).items() if name != "tokenizer"}
             state |= {
@@ -42,7 +44,7 @@ class PicklableMixin:
         return state
 
     def __setstate__(self, state):
-        state = dict(state)
+        state = {name: Path(value) if isinstance(value, PurePath) else value for name, value in state.items()}
         stored = state.pop("_stored", {})
         check_format(stored.get("format"), stored.get("versions"), "The pickle", PICKLE_FORMAT)
         warn_if_versions_differ(type(self).__name__, stored["versions"])

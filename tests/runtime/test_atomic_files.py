@@ -345,7 +345,8 @@ def test_an_error_of_the_system_names_the_path_and_what_to_do(tmp_path, atomic, 
     number = getattr(error, "errno", None) or errno.ENOSPC
     message = (
         f"[Errno {number}] {str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still "
-        "does. Free some space or see to the rights of the folder and try again, or choose another place"
+        "does. Free some space, see to the rights of the folder or close the programs that use it, and try again, or "
+        "choose another place"
     )
     with pytest.raises(kind, match=f"^{re.escape(message)}$"), atomic(path):
         raise error
