@@ -26,7 +26,7 @@ REASONS = {
     "torch._C._are_functorch_transforms_active": "no public function says whether torch.func transforms a call",
     "torch.cpu._is_amx_tile_supported": "torch before 2.12 has no public list of a CPU's instructions",
     "torch.cpu._is_avx512_bf16_supported": "torch before 2.12 has no public list of a CPU's instructions",
-    "torch.ops.aten._softmax_backward_data": "the derivative of softmax from its result; the operator has no other name",
+    "torch.ops.aten._softmax_backward_data": "softmax backwards from its result; the operator has no other name",
     "_version": "counts the changes of a tensor in place; hashing the weights would take seconds",
     # Python
     "sys._getframe": "the module that called, for warnings; inspect.currentframe is the same function",
