@@ -120,12 +120,13 @@ class BaseBertEstimator(
                 "partial_fit does not support early_stopping=True: its rows are all trained on. Pass False."
             )
         role = PARTIAL_FIT if self.__sklearn_is_fitted__() else FIRST
-        curve = [] if role is FIRST else self.loss_curve_
+        curve, n_steps = ([], 0) if role is FIRST else (self.loss_curve_, self.n_steps_)
         with self._fit_task(X, y, sample_weight, max_epochs=1) as bridge:
             rows = self._check_rows(X, y, sample_weight, role)
             self._fit(Plan.of(self, rows, None, max_epochs=1), rows, None, bridge, classes=classes)
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
+            self.n_steps_ += n_steps
             warn_if_truncated(self.truncation_)
         return self
 
@@ -211,6 +212,7 @@ class BaseBertEstimator(
         learned = partial(learned_attributes, target=target, text_encoder=text_encoder, truncation_=report)
         net.callbacks = make_callbacks(
             net.training_config,
+            started=plan.started,
             progress=self.verbose,
             state_file=plan.state_file,
             bridge=bridge and bridge(lambda net: learned(net) | {"net_": net}),

@@ -20,6 +20,7 @@ class FittedAttributes:
     learning_rate_: float
     truncation_: TruncationReport
     n_iter_: int
+    n_steps_: int
     loss_curve_: list[float]
     validation_scores_: list[float]
     validation_loss_curve_: list[float]
@@ -38,10 +39,11 @@ class FittedAttributes:
         net, report = self.net_, self.truncation_
         by = "" if self.scoring is None else f" by {getattr(self.scoring, '__qualname__', self.scoring)}"
         kept = f", epoch {self.best_iter_} kept{by}" if hasattr(self, "best_iter_") else ""
+        steps = "" if self.max_seconds is None else f" ({self.n_steps_} steps in max_seconds={self.max_seconds:g})"
         why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
             f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {self.n_iter_} "
-            f"epoch{'s' * (self.n_iter_ != 1)}{kept}, {report.n_truncated} of {report.n_rows} rows cut"
+            f"epoch{'s' * (self.n_iter_ != 1)}{steps}{kept}, {report.n_truncated} of {report.n_rows} rows cut"
         )
 
     def _adopt(self, net, attributes):
@@ -62,6 +64,7 @@ def learned_attributes(net, target, text_encoder, truncation_):
         "learning_rate_": net.lr,
         "truncation_": truncation_,
         "n_iter_": len(history),
+        "n_steps_": sum(row.get("train_batch_count", 0) for row in history),
         "loss_curve_": [float(row["train_loss"]) for row in history if "train_loss" in row],
     }
     if best_epoch(history):

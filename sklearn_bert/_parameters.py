@@ -42,6 +42,7 @@ CONSTRAINTS = {
     "attention_dropout": [Interval(Real, 0, 1, closed="left"), None],
     "freeze": [StrOptions({"embeddings", "encoder"}), Interval(Integral, 0, None, closed="left"), None],
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
     "micro_batch_size": [Interval(Integral, 1, None, closed="left"), None],
     "gradient_checkpointing": ["boolean"],
@@ -127,6 +128,7 @@ def training_config(estimator, plan, recipe, loss_params):
     return TrainingConfig(
         seed=plan.seed,
         max_epochs=plan.max_epochs,
+        max_seconds=estimator.max_seconds,
         learning_rate=recipe.learning_rate,
         head_learning_rate=recipe.head_learning_rate,
         layer_decay=estimator.layer_decay,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ class Plan(NamedTuple):
     device: torch.device
     precision: str
     group: DistributedContext
+    started: float  # when, by time.monotonic
     seed: int
     max_epochs: int
     resume: bool  # from the weights fitted so far
@@ -40,6 +42,7 @@ class Plan(NamedTuple):
             If `checkpoint_dir` cannot be written.
         """
         check_params(estimator)
+        started = monotonic()
         device = resolve_device(estimator.device)
         precision = resolve_precision(estimator.precision, device)
         seed = int(check_random_state(estimator.random_state).randint(_MAX_SEED))
@@ -56,4 +59,4 @@ class Plan(NamedTuple):
             fingerprint = {"device": str(device)} | training_fingerprint(estimator, rows, held_out, precision)
             state_file = StateFile(checkpoint_dir, fingerprint)
             seed = state_file.agree_on_seed(seed, fixed=estimator.random_state is not None)
-        return cls(device, precision, group, seed, max_epochs, resume, state_file)
+        return cls(device, precision, group, started, seed, max_epochs, resume, state_file)

@@ -81,6 +81,11 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         outputs, which is fast: more `max_epochs` cost little.
     max_epochs : int, default=3
         **Training.** Number of passes over the training rows.
+    max_seconds : float, default=None
+        Maximum number of seconds that `fit` takes, from its begin. The learning rate is planned for as many
+        steps as fit in, which is measured while training, and has decayed when the time is up, in the middle
+        of an epoch if need be. At least one step is made. Two fits need not be equal, since a machine is
+        not always equally fast. None is no limit but `max_epochs`.
     batch_size : int, default=32
         Number of rows in a training step. In prediction, a batch holds at most as many tokens as
         `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
@@ -165,6 +170,8 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         The peak learning rate that was used: the value of "auto".
     n_iter_ : int
         Number of epochs run by `fit`, and by all calls of `partial_fit` since.
+    n_steps_ : int
+        Number of training steps in these epochs.
     loss_curve_ : list of float
         Mean training loss of each of these epochs.
     validation_scores_ : list of float
@@ -243,6 +250,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         attention_dropout: float | None = None,
         freeze: Literal["embeddings", "encoder"] | int | None = None,
         max_epochs: int = 3,
+        max_seconds: float | None = None,
         batch_size: int = 32,
         micro_batch_size: int | None = None,
         gradient_checkpointing: bool = False,
@@ -278,6 +286,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         self.attention_dropout = attention_dropout
         self.freeze = freeze
         self.max_epochs = max_epochs
+        self.max_seconds = max_seconds
         self.batch_size = batch_size
         self.micro_batch_size = micro_batch_size
         self.gradient_checkpointing = gradient_checkpointing

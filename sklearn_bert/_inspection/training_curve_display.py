@@ -190,6 +190,11 @@ def _learning_rates(estimator):
             f"learning_rate=True needs the rates of one fit, but {estimator.n_iter_} epochs were run and max_epochs is "
             f"{estimator.max_epochs}: partial_fit has a schedule for each call. Pass learning_rate=False."
         )
+    if estimator.max_seconds is not None:
+        raise ValueError(
+            f"learning_rate=True needs rates that parameters tell, but with max_seconds={estimator.max_seconds} they "
+            "followed the clock. Pass learning_rate=False."
+        )
     n_steps = _POINTS_PER_EPOCH * estimator.max_epochs  # the schedule is planned for all epochs
     steps = range(_POINTS_PER_EPOCH * len(estimator.loss_curve_))
     factors = [linear_warmup_decay(step, n_steps, estimator.warmup_fraction) for step in steps]

@@ -280,6 +280,7 @@ class StorableMixin(PicklableMixin):
             "problem_type_": target.problem_type,
             "truncation_": TruncationReport(0, 0, 0, 0, max_length),
             "n_iter_": 0,
+            "n_steps_": 0,
             "loss_curve_": [],
         }
         attributes |= {} if names is None else {"label_names_": names}

@@ -14,14 +14,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from .._runtime.progress import training_bar
 from .linear_probe import LinearProbe
 from .optim import linear_warmup_decay
+from .time_budget import TimeBudget
 
 
-def make_callbacks(config, *, progress=0, state_file=None, bridge=None, callbacks=None):
+def make_callbacks(config, *, started=0.0, progress=0, state_file=None, bridge=None, callbacks=None):
     """The callbacks of a training, in their order: the net's own, then the user's, then those that come last.
 
     Parameters
     ----------
     config : TrainingConfig
+    started : float, default=0.0
+        When the fit began, by `time.monotonic`.
     progress : int, default=0
         Above 0 a bar is shown.
     state_file : StateFile, optional
@@ -36,6 +39,7 @@ def make_callbacks(config, *, progress=0, state_file=None, bridge=None, callback
     """
     own = {
         "linear_probe": LinearProbe() if config.linear_probe else None,
+        "time_budget": None if config.max_seconds is None else TimeBudget(config.max_seconds, started),
         "schedule": LinearWarmupDecay(config.warmup_fraction),
         "clipping": None if config.max_grad_norm is None else GradientNormClipping(config.max_grad_norm),
         "divergence": DivergenceGuard(),
@@ -74,16 +78,19 @@ class LinearWarmupDecay(LRScheduler):
     @property
     def kwargs(self):
         """Arguments of the scheduler, as skorch asks for them."""
-        return {"lr_lambda": self.factor_}
+        return {"lr_lambda": self._factor}
 
-    def on_train_begin(self, net, X=None, **kwargs):
+    def _factor(self, step):
+        return linear_warmup_decay(step, self.n_steps_, self.warmup_fraction)
+
+    def on_train_begin(self, net, **kwargs):
         """Lay out the schedule over all steps to come."""
-        n_steps = net.max_epochs * len(net.get_iterator(X, training=True))
-        self.factor_ = partial(linear_warmup_decay, n_steps=n_steps, warmup_fraction=self.warmup_fraction)
-        super().on_train_begin(net, X=X, **kwargs)
+        self.n_steps_ = net.n_steps_
+        super().on_train_begin(net, **kwargs)
 
     def on_batch_end(self, net, training=False, **kwargs):
         """Move on to the next step's rates, unless no step was made because gradients overflowed in float16."""
+        self.n_steps_ = net.n_steps_
         if not (training and net.step_skipped_):
             super().on_batch_end(net, training=training, **kwargs)
 

@@ -12,6 +12,8 @@ class TrainingConfig:
     seed : int
         Of the order of the batches, and of the rows of the linear probe.
     max_epochs : int
+    max_seconds : float or None
+        Most seconds from the begin of the fit. None: no limit.
     learning_rate : float
         The encoder's highest learning rate.
     head_learning_rate : float or None
@@ -36,6 +38,7 @@ class TrainingConfig:
 
     seed: int
     max_epochs: int = 1
+    max_seconds: float | None = None
     learning_rate: float = 5e-5
     head_learning_rate: float | None = None
     layer_decay: float = 1.0

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from typing import Any, Self
 
 import numpy as np
@@ -185,7 +186,8 @@ class BertNet(InferenceNet):
             self.initialize_optimizer()  # of the parameters that are trained now
             if self.training_config.freeze == "encoder" and self.module_.pooler is None:
                 X, validation = self._encode_once(X, validation)
-            self.stop_training_ = False
+            self.stop_training_ = self.time_is_up_ = False
+            self.n_steps_ = self.max_epochs * len(self.get_iterator(X, training=True))
             with self.shared_features_.fixed():
                 self.notify("on_train_begin", X=X, y=y)
             self.group_.check_same(lambda: {"the epoch in checkpoint_dir": len(self.history)})
@@ -219,7 +221,7 @@ class BertNet(InferenceNet):
         """skorch's loop over epochs, which ends early if a callback asks for it in any process."""
         datasets = {"dataset_train": X, "dataset_valid": None if validation is None else validation.dataset}
         while len(self.history) < self.max_epochs and not any(self.group_.gather(self.stop_training_)):
-            iterator = self.get_iterator(X, training=True)
+            iterator = takewhile(lambda _: not self.time_is_up_, self.get_iterator(X, training=True))
             self.notify("on_epoch_begin", **datasets)
             self.run_single_epoch(iterator, training=True, prefix="train", step_fn=self.train_step)
             if validation is not None:

@@ -68,6 +68,12 @@ def test_dropout_differs_between_processes_and_the_weights_are_equal(tiny_bert, 
     assert not {states for _, states in first} & {states for _, states in second}
 
 
+def test_processes_with_a_budget_of_time_make_the_same_steps_at_the_same_rates(tiny_bert, tmp_path):
+    (first, _), (second, _) = finish(start(2, "print_weights_within_a_budget", tiny_bert, tmp_path))
+    assert first == second
+    assert 1 < int(first.split()[0]) < 100_000
+
+
 def test_processes_with_different_data_or_parameters_or_scores_of_training_batches_raise(tiny_bert, tmp_path):
     message = (
         "The processes of this run do not fit the same. Different are: {}. Pass the same data and parameters in every "

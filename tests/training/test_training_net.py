@@ -78,6 +78,7 @@ def test_gradients_are_clipped_before_the_step(make_net, dataset):
     norms = {}
     for limit in (None, 1e-3):
         net = make_net(max_grad_norm=limit)
+        net.n_steps_ = 3
         net.notify("on_train_begin", X=dataset)
         net.train_step(one_batch(net, dataset))
         norms[limit] = torch.cat([p.grad.flatten() for p in net.module_.parameters() if p.grad is not None]).norm()
@@ -127,6 +128,7 @@ def test_a_batch_in_pieces_gives_the_gradients_and_the_loss_of_the_whole(make_ne
     for max_tokens in (10**6, 40, 1):
         monkeypatch.setattr("sklearn_bert._training.computing._CACHED_TOKENS", max_tokens)
         net = make_net()
+        net.n_steps_ = 3
         net.notify("on_train_begin", X=dataset)
         loss = net.train_step(one_batch(net, dataset))["loss"]
         steps.append((loss, [p.grad for p in net.module_.parameters() if p.grad is not None]))
@@ -179,6 +181,7 @@ def step(net, dataset):
 def test_gradients_are_unscaled_before_clipping_and_a_skipped_step_keeps_the_learning_rate(make_net, dataset):
     net, plain = make_net(warmup_fraction=0.5, max_epochs=8), make_net(warmup_fraction=0.5, max_epochs=8)
     for each in (net, plain):
+        each.n_steps_ = 3
         each.notify("on_train_begin", X=dataset)
     net.scaler_ = OverflowingScaler()
     rates = [dict(each.callbacks_)["schedule"].lr_scheduler_.get_last_lr for each in (net, plain)]
