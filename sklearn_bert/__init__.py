@@ -14,6 +14,7 @@ from ._model.module import BertModule
 from ._regressor import BertRegressor
 from ._runtime.array_cache import clear_cache
 from ._storage.versions import __version__
+from ._target_encoder import TextTargetEncoder
 from ._thresholds import TunedThresholdsClassifierCV
 from ._training.training_net import BertNet
 from ._vectorizer import BertVectorizer
@@ -24,6 +25,7 @@ __all__ = [
     "BertNet",
     "BertRegressor",
     "BertVectorizer",
+    "TextTargetEncoder",
     "TokenAttribution",
     "TokenAttributionDisplay",
     "TrainingCurveDisplay",

@@ -21,6 +21,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
 
+from ._cross_fitting import check_partition, check_probabilities
 from ._data.containers import column_names
 from ._parameters import Interval
 from ._typing import Targets, available_if, fit_context
@@ -200,12 +201,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
         """
         X, y = indexable(X, y)
         splits = list(check_cv(self.cv, labels, classifier=True).split(X, labels, **split_params))
-        rows = np.concatenate([test for _, test in splits])
-        if not np.array_equal(np.sort(rows), np.arange(len(labels))):
-            raise ValueError(
-                f"TunedThresholdsClassifierCV expects cv to test each of the {len(labels)} rows once, got {len(rows)} "
-                f"test rows, {len(np.unique(rows))} of them different. Pass a cv such as sklearn.model_selection.KFold."
-            )
+        rows = check_partition(splits, len(labels), "TunedThresholdsClassifierCV")
         probabilities = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_predict)(self.estimator, X, y, fit_params, train, test, labels.shape[1])
             for train, test in splits
@@ -319,13 +315,7 @@ def _fit_and_predict(estimator, X, y, params, train, test, n_labels):
     X_test, _ = _safe_split(estimator, X, None, test, train)
     fitted = clone(estimator).fit(X_train, y_train, **_check_method_params(X, params, train))
     probabilities = fitted.predict_proba(X_test)
-    shape = getattr(probabilities, "shape", None)
-    if shape != (len(test), n_labels):
-        got = f"a {type(probabilities).__name__}" if shape is None else f"shape {shape}"
-        raise ValueError(
-            f"TunedThresholdsClassifierCV expects {type(estimator).__name__}.predict_proba to give an array of shape "
-            f"{(len(test), n_labels)}, got {got}. Wrap the estimator in sklearn.multiclass.OneVsRestClassifier."
-        )
+    check_probabilities(probabilities, (len(test), n_labels), estimator, "TunedThresholdsClassifierCV")
     return probabilities
 
 

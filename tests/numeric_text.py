@@ -8,7 +8,7 @@ targets, clone and pickle are the production code.
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from sklearn_bert import BertClassifier, BertRegressor, BertVectorizer
+from sklearn_bert import BertClassifier, BertRegressor, BertVectorizer, TextTargetEncoder
 
 N_FEATURES, N_BINS, STEP = 32, 12, 0.25
 
@@ -49,3 +49,7 @@ class NumericRegressor(NumericRowsAsText, BertRegressor):
 
 class NumericVectorizer(NumericRowsAsText, BertVectorizer):
     """`BertVectorizer` on rows of numbers."""
+
+
+class NumericTargetEncoder(NumericRowsAsText, TextTargetEncoder):
+    """`TextTargetEncoder` on rows of numbers."""

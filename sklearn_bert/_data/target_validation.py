@@ -57,6 +57,15 @@ def check_classification_y(y):
     )
 
 
+def check_any_y(y):
+    """Check a y whose kind is not known: numbers if it holds fractions, otherwise classes or labels.
+
+    Parameters and results are those of `check_classification_y` and `check_regression_y`.
+    """
+    continuous = _type_of_target(_to_ndarray(y)).startswith("continuous")
+    return (check_regression_y if continuous else check_classification_y)(y)
+
+
 def has_many_classes(values):
     """Whether a checked 1-D y has so many classes that it could be numbers; the limits are scikit-learn's."""
     return len(values) > 20 and len(np.unique(values)) > round(0.5 * len(values))

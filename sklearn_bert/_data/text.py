@@ -18,7 +18,7 @@ _EXPECTED = (
 _SEQUENCES = (list, tuple, np.ndarray)
 
 
-def check_texts(X):
+def check_texts(X, missing=None):
     """Turn any container of texts into one or two lists of str.
 
     Parameters
@@ -26,6 +26,8 @@ def check_texts(X):
     X : list, tuple, ndarray, Series or DataFrame of pandas or polars, array or table of pyarrow
         ``n`` texts; or ``n`` sentence pairs, as two columns or as a list of ``(first, second)``
         tuples.
+    missing : str, optional
+        Replaces each missing value.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def check_texts(X):
         If `X` is not a sequence of texts, has no rows or more than two columns, holds a missing value or
         a value that is not a str, or a text with a lone surrogate, which UTF-8 cannot encode.
     """
-    columns = tuple(_to_str_list(column) for column in _split_columns(X))
+    columns = tuple(_to_str_list(column, missing) for column in _split_columns(X))
     if not columns[0]:
         raise ValueError(
             "Found array with 0 sample(s) while a minimum of 1 is required: X holds no texts. "
@@ -113,7 +115,7 @@ def _check_n_columns(n_columns, X=None):
         )
 
 
-def _to_str_list(column):
+def _to_str_list(column, missing):
     """Convert a 1-D container to a list of plain str, or raise an error that names the rows that are not str."""
     for name in (
         "to_list",
@@ -128,6 +130,8 @@ def _to_str_list(column):
     if set(map(type, texts)) - {str}:
         if all(isinstance(row, _SEQUENCES) and len(row) == 1 for row in texts):
             texts = [row[0] for row in texts]
+        if missing is not None:
+            texts = [missing if is_missing(text) else text for text in texts]
         _check_rows_are_text(texts)
         texts = [str.__str__(text) for text in texts]  # of subclasses: numpy.str_, members of a str Enum
     _check_encodable(texts)

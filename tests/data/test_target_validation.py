@@ -13,8 +13,8 @@ import torch
 from scipy import sparse
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from sklearn_bert._data.target_validation import check_classification_y, check_regression_y
-from sklearn_bert._data.targets import MultiLabelTarget, RegressionTarget
+from sklearn_bert._data.target_validation import check_any_y, check_classification_y, check_regression_y
+from sklearn_bert._data.targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from tests.data.example_targets import MATRIX, fit_target
 from tests.helpers import cases, exactly
 
@@ -342,3 +342,25 @@ def test_check_regression_y_raises_for_numbers_beyond_float64(y):
     )
     with pytest.raises(ValueError, match=exactly(message)):
         check_regression_y(y)
+
+
+@pytest.mark.parametrize(
+    ("y", "target_class"),
+    [
+        ([0.5, 1.0], RegressionTarget),
+        (np.array([[0.5, 1.0], [2.0, 3.0]]), RegressionTarget),
+        ([1.0, 2.0], SingleLabelTarget),
+        ([True, False], SingleLabelTarget),
+        (["a", "b"], SingleLabelTarget),
+        (sparse.csr_array(MATRIX), MultiLabelTarget),
+    ],
+    ids=["fractions", "a matrix of fractions", "whole floats", "bool", "str", "a sparse matrix"],
+)
+def test_check_any_y_takes_fractions_for_numbers(y, target_class):
+    assert check_any_y(y)[1] is target_class
+
+
+@pytest.mark.parametrize("y", [[0.5, np.nan], ["a", None]])
+def test_check_any_y_raises_for_missing_values(y):
+    with pytest.raises(ValueError, match=r"Input y contains NaN\."):
+        check_any_y(y)

@@ -341,6 +341,26 @@ def test_check_texts_raises_for_missing_texts_and_lists_their_rows(X):
 
 
 @pytest.mark.parametrize(
+    "X",
+    [
+        ["a", None],
+        pd.Series(["a", pd.NA], dtype="string"),
+        pl.Series(["a", None]),
+        pa.chunked_array([["a", None]]),
+        np.array([["a"], [np.nan]], dtype=object),
+        pd.DataFrame({"text": ["a", np.nan]}),
+    ],
+    ids=["list", "pandas", "polars", "arrow", "array", "frame"],
+)
+def test_check_texts_replaces_missing_texts_if_asked(X):
+    assert check_texts(X, missing="none") == (["a", "none"],)
+
+
+def test_check_texts_replaces_the_missing_texts_of_pairs():
+    assert check_texts([("a", None), (None, "b")], missing="") == (["a", ""], ["", "b"])
+
+
+@pytest.mark.parametrize(
     ("n_missing", "rows"),
     [(1, "row 0"), (5, "rows 0, 1, 2, 3, 4"), (6, "rows 0, 1, 2, 3, 4, ... (6 in all)")],
     ids=["one", "five", "six"],

@@ -31,6 +31,7 @@ X, y, matrix, numbers = ["bad", "good"], ["a", "b"], np.eye(2), [0.5, 1.5]
 pairs = [("a", "b"), ("c", "d")]
 clf, reg, vectorizer = BertClassifier("folder"), BertRegressor("folder"), BertVectorizer("folder")
 tuned = TunedThresholdsClassifierCV(clf)
+encoder = TextTargetEncoder("folder")
 """
 RESULTS = {  # of an expression, the type of its value
     "clf.fit(X, y)": "BertClassifier",
@@ -54,6 +55,9 @@ RESULTS = {  # of an expression, the type of its value
     "vectorizer.fit(X)": "BertVectorizer",
     "vectorizer.fit(X).transform(X)": "ndarray",
     "vectorizer.fit_transform(X)": "ndarray",
+    "encoder.fit(X, y)": "TextTargetEncoder",
+    "encoder.fit_transform(X, numbers, groups=y)": "ndarray",
+    "encoder.transform(X)": "ndarray",
     "tuned.fit(X, matrix)": "TunedThresholdsClassifierCV",
     "tuned.fit(X, matrix).predict(X)": "ndarray",
     "tuned.decision_function(X)": "ndarray",
@@ -71,6 +75,7 @@ MISTAKES = [  # each an error
     'BertClassifier(head_init="probe")',
     "BertRegressor(class_weight=None)",
     'BertVectorizer(long_text="window")',
+    'TextTargetEncoder(response="proba")',
     'clf.save_pretrained("folder", overwrite=True)',
 ]
 
