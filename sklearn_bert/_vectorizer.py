@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ._data.containers import column_names
 from ._encoding.text_encoder import TextEncoder
 from ._encoding.truncation import resolve_max_length
 from ._estimator import TextInputMixin, unchanged_by_failure
@@ -164,7 +165,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
             net.move(device, precision, or_float32=self.precision == "auto")
             self._text_encoder = TextEncoder(tokenizer, net.max_length, self.long_text, None, bi_encoder=False)
             self.tokenizer_, self.net_ = tokenizer, net
-            name = getattr(self, "feature_names_in_", [getattr(X, "name", None)])[0]
+            name = (column_names(X) or [getattr(X, "name", None)])[0]
             self._column = name if isinstance(name, str) else None
             net.module_.requires_grad_(False)
             net.share_features()

@@ -239,7 +239,7 @@ def _to_ndarray(y):
         values = _restore_mixed_types(y, values)
     missing = np.ma.getmaskarray(y) if np.ma.is_masked(y) else np.zeros(values.shape, dtype=bool)
     if values.dtype.kind == "O":
-        missing = missing | np.vectorize(is_missing, otypes=[bool])(values)
+        missing = missing | np.fromiter(map(is_missing, values.flat), bool, values.size).reshape(values.shape)
     if missing.any():
         _raise_for_rows("NaN", missing)
     dtypes = _column_dtypes(y)

@@ -54,7 +54,7 @@ def explain_os_errors(path):
     try:
         yield
     except Exception as error:
-        found = re.search(r"\(os error (\d+)\)", str(error))
+        found = re.search(r"\b(?:os error|Os { code:) (\d+)", str(error))
         number = int(found[1]) if found else getattr(error, "errno", None)
         if found and _IS_WINDOWS:
             number = _ERRNO_OF_WINDOWS.get(number, number)

@@ -64,7 +64,8 @@ def test_a_cached_snapshot_that_lacks_a_part_is_completed_from_the_hub(hub, part
 def test_an_incomplete_snapshot_is_downloaded_only_if_a_needed_file_is_missing(hub, part, asked):
     """The client's list of the repository also names files that a fit does not need."""
     snapshot = hub.store({CONFIG, WEIGHTS, TOKENIZER} - {part})
-    hub.cache_error = errors.IncompleteSnapshotError(f"1 file is missing ({part}).", snapshot_path=str(snapshot))
+    if hasattr(errors, "IncompleteSnapshotError"):  # earlier clients give the folder, complete or not
+        hub.cache_error = errors.IncompleteSnapshotError(f"1 file is missing ({part}).", snapshot_path=str(snapshot))
     assert resolve_checkpoint("org/name") == snapshot
     assert hub.was_contacted() == asked
 

@@ -337,8 +337,9 @@ def test_find_set_aside_of_a_path_that_cannot_be_is_none(path):
         (OSError(errno.ENOSPC, "No space left on device"), OSError),
         (PermissionError(errno.EACCES, "Permission denied"), PermissionError),
         (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), OSError),
+        (RuntimeError('IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })'), OSError),
     ],
-    ids=["full", "forbidden", "full, from Rust"],
+    ids=["full", "forbidden", "full, from Rust", "full, from safetensors before 0.7"],
 )
 def test_an_error_of_the_system_names_the_path_and_what_to_do(tmp_path, atomic, error, kind):
     path = tmp_path / "state"
