@@ -27,7 +27,7 @@ from ._estimator import TextInputMixin, unchanged_by_failure
 from ._fitted import FittedAttributes, learned_attributes
 from ._inspection.attribution import ExplainMixin
 from ._keyword_hints import explain_keywords
-from ._model.checkpoint import count_positions, load_config, load_tokenizer
+from ._model.checkpoint import count_positions, folder_signature, load_config, load_tokenizer
 from ._model.dropout import set_dropout
 from ._model.hub import resolve_checkpoint
 from ._model.module import BertModule
@@ -149,8 +149,9 @@ class BaseBertEstimator(
         if held_out is not None:
             target.encode(held_out.y, VALIDATION)  # refuses other classes, in words about y_val
         with seeded(plan.seed, plan.device), torch.inference_mode(False):
-            net, text_encoder = self._prepare(plan, target, len(rows.columns))
-            attributes = self._train(net, plan, target, text_encoder, rows, held_out, bridge)
+            net, text_encoder, origin = self._prepare(plan, target, len(rows.columns))
+            dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target), origin)
+            attributes = self._train(net, plan, target, text_encoder, dataset, held_out, bridge)
         self._adopt(net.release_training_state(), attributes)
         if self.verbose and plan.group.is_first:
             write_line(self.summary_)
@@ -170,14 +171,14 @@ class BaseBertEstimator(
         return rows.take(~mask), rows.take(mask)
 
     def _prepare(self, plan, target, n_columns):
-        """An untrained net around the checkpoint, or around the fitted weights, and the encoder of its texts."""
+        """An untrained net around the checkpoint, or the fitted weights, the encoder of its texts, and their origin."""
         if plan.resume:
             self.net_.check_structure()
             config, tokenizer = deepcopy(self.module_.config), deepcopy(self.tokenizer_)
-            make_module = self.module_.rebuilt
+            make_module, origin = self.module_.rebuilt, None
         else:
             folder = resolve_checkpoint(self.model, self.revision, self.verbose if plan.group.is_first else 0)
-            config = load_config(folder)
+            origin, config = folder_signature(folder), load_config(folder)
             config.num_labels, config.problem_type = target.num_labels, target.problem_type
             tokenizer = load_tokenizer(folder, config)
             make_module = partial(BertModule.from_folder, folder)
@@ -202,11 +203,10 @@ class BaseBertEstimator(
             module__bi_encoder=recipe.bi_encoder,
             **net_params(self, verbose=self.verbose if plan.group.is_first else 0),
         )
-        return net, text_encoder
+        return net, text_encoder, origin
 
-    def _train(self, net, plan, target, text_encoder, rows, held_out, bridge):
+    def _train(self, net, plan, target, text_encoder, dataset, held_out, bridge):
         """Train the net; what an estimator with it has learned, by attribute, but for the net."""
-        dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target))
         judged = None if held_out is None else make_validation(held_out, target, text_encoder, self.scoring, self)
         report = text_encoder.report(dataset)
         learned = partial(learned_attributes, target=target, text_encoder=text_encoder, truncation_=report)

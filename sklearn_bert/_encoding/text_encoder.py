@@ -5,9 +5,11 @@ Decided in `fit`, and the same in every prediction.
 
 from dataclasses import dataclass
 
+from .._data.fingerprint import fingerprint
+from .._runtime.array_cache import SHARED_ARRAYS
 from .._runtime.user_warnings import warn_user
 from .batching import EncodedDataset
-from .tokenization import token_places, tokenize, truncation_report
+from .tokenization import Tokens, token_places, tokenize, truncation_report
 
 _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 
@@ -71,10 +73,22 @@ class TextEncoder:
         """Neighbouring rows of tokens that are one row of X."""
         return 2 if self.bi_encoder else 1
 
-    def encode(self, columns, y=None, weight=None):
-        """One or two lists of n str, and for training encoded targets and weights, to an `EncodedDataset`."""
-        tokens = tokenize(self.tokenizer, self._as_encoded(columns), self.max_length, self.long_text, self._overlap)
+    def encode(self, columns, y=None, weight=None, origin=None):
+        """One or two lists of n str, and for training encoded targets and weights, to an `EncodedDataset`.
+
+        With the signature of the files that hold the tokenizer as `origin`, tokens are shared in the process. It must
+        be None once a user has the tokenizer, and may have changed it.
+        """
+        settings = self._as_encoded(columns), self.max_length, self.long_text, self._overlap
+        tokens = tokenize(self.tokenizer, *settings) if origin is None else self._shared_tokens(origin, *settings)
         return EncodedDataset(tokens, y, weight, self._n_texts)
+
+    def _shared_tokens(self, origin, columns, *settings):
+        def compute():
+            return vars(tokenize(self.tokenizer, columns, *settings)).values()
+
+        key = ("tokens", fingerprint([str((origin, settings, len(columns)))], *columns))
+        return Tokens(*SHARED_ARRAYS.get_or_compute(key, compute))
 
     def report(self, dataset):
         """The `TruncationReport` of a dataset that `encode` made."""

@@ -14,35 +14,41 @@ _DEFAULT_LIMIT = 256 * 2**20
 
 
 class ArrayCache:
-    """Read-only arrays by key; all methods may be called by several threads."""
+    """Tuples of read-only arrays, or None, by key; all methods may be called by several threads."""
 
     def __init__(self):
         self._arrays = OrderedDict()
         self._lock = threading.Lock()
 
+    def get_or_compute(self, key, compute):
+        """The arrays of this key; where there are none, those that `compute` gives, which are kept."""
+        arrays = self.get(key)
+        return self.put(key, *compute()) if arrays is None else arrays
+
     def get(self, key):
-        """The array of this key, None if there is none."""
+        """The arrays of this key, None if there are none."""
         with self._lock:
             if key in self._arrays:
                 self._arrays.move_to_end(key)
             return self._arrays.get(key)
 
-    def put(self, key, array):
-        """Keep an array, and as many earlier ones as the limit allows; one that is larger than the limit is not kept.
+    def put(self, key, *arrays):
+        """Keep arrays, and as many earlier ones as the limit allows; those larger than the limit are not kept.
 
         Returns
         -------
-        array : ndarray
+        arrays : tuple of ndarray or None
             The same values, read-only.
         """
-        array = np.ascontiguousarray(array)
-        array.flags.writeable = False
+        arrays = tuple(array if array is None else np.ascontiguousarray(array) for array in arrays)
+        for array in filter(_is_array, arrays):
+            array.flags.writeable = False
         with self._lock:
-            self._arrays[key] = array
+            self._arrays[key] = arrays
             self._arrays.move_to_end(key)
             while self._n_bytes() > cache_limit():
                 self._arrays.popitem(last=False)
-        return array
+        return arrays
 
     def clear(self):
         """Forget all arrays."""
@@ -56,7 +62,11 @@ class ArrayCache:
             return self._n_bytes()
 
     def _n_bytes(self):
-        return sum(array.nbytes for array in self._arrays.values())
+        return sum(array.nbytes for arrays in self._arrays.values() for array in filter(_is_array, arrays))
+
+
+def _is_array(value):
+    return value is not None
 
 
 SHARED_ARRAYS = ArrayCache()
@@ -66,11 +76,12 @@ if hasattr(os, "register_at_fork"):  # a lock held during a fork would stay lock
 
 
 def clear_cache() -> None:
-    """Forget the features, and the linear models solved on them, that fits in this process share.
+    """Forget the features, and what else fits in this process share.
 
     While an encoder is not trained, its features of a data set are computed once in a process: those on which
     ``head_init="linear_probe"`` is solved, those that ``freeze="encoder"`` trains on and predicts from, and the vectors
-    of a `BertVectorizer`. So is the solution of the linear probe. They change no result. At most 256 MiB are kept; the
+    of a `BertVectorizer`. So are the token ids of training texts, and the solution of the linear probe. They change no
+    result. At most 256 MiB are kept; the
     environment variable ``SKLEARN_BERT_CACHE_BYTES`` sets another limit, 0 keeps none. Features of fewer than 32 rows
     are not kept.
 

@@ -7,6 +7,7 @@ Pretrained Features and Underperform Out-of-Distribution", ICLR 2022) starts fro
 
 import inspect
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
@@ -54,12 +55,8 @@ class LinearProbe(Callback):
 def shared_solution(problem_type, features, y, sample_weight, num_labels, pos_weight=None):
     """What `solve_head` gives for these arguments, solved once in a process: candidates of a search start alike."""
     data = [np.asarray(values) for values in (features, y, sample_weight, () if pos_weight is None else pos_weight)]
-    keys = [("head", problem_type, num_labels, fingerprint(*data), part) for part in ("weight", "bias")]
-    solved = [SHARED_ARRAYS.get(key) for key in keys]
-    if any(values is None for values in solved):
-        solved = solve_head(problem_type, features, y, sample_weight, num_labels, pos_weight)
-        solved = [SHARED_ARRAYS.put(key, values) for key, values in zip(keys, solved, strict=True)]
-    return solved
+    solve = partial(solve_head, problem_type, features, y, sample_weight, num_labels, pos_weight)
+    return SHARED_ARRAYS.get_or_compute(("head", problem_type, num_labels, fingerprint(*data)), solve)
 
 
 def solve_head(problem_type, features, y, sample_weight, num_labels, pos_weight=None):

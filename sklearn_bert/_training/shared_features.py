@@ -1,7 +1,6 @@
 """An encoder's features of a data set, computed once in a process while the encoder is not trained.
 
-The candidates and folds of a search start from the same encoder and read the same texts. Loading a checkpoint and
-tokenizing take a hundredth of the time of computing features, so only these are shared. They are kept for whole data
+The candidates and folds of a search start from the same encoder and read the same texts. They are kept for whole data
 sets: a row's last bits depend on the batch it is in, and a result must not depend on what was computed before.
 """
 
@@ -53,8 +52,8 @@ class SharedFeatures:
         if self.versions is not None and self.versions != _versions(net.module_):
             return None
         key = self._key(net, dataset.tokens)
-        features = SHARED_ARRAYS.get(key)
-        return (SHARED_ARRAYS.put(key, compute()) if features is None else features).copy()
+        [features] = SHARED_ARRAYS.get_or_compute(key, lambda: (compute(),))
+        return features.copy()
 
     @contextmanager
     def fixed(self):

@@ -21,10 +21,25 @@ def limit(monkeypatch):
 def test_an_array_comes_back_read_only(limit):
     cache = ArrayCache()
     assert cache.get("key") is None
-    kept = cache.put("key", TEN_BYTES.copy())
-    np.testing.assert_array_equal(cache.get("key"), TEN_BYTES)
+    kept, none = cache.put("key", TEN_BYTES.copy(), None)
+    assert none is None
+    np.testing.assert_array_equal(cache.get("key")[0], TEN_BYTES)
     assert not kept.flags.writeable
-    assert not cache.get("key").flags.writeable
+    assert not cache.get("key")[0].flags.writeable
+
+
+def test_arrays_are_computed_once():
+    cache, calls = ArrayCache(), []
+
+    def compute():
+        calls.append(1)
+        return TEN_BYTES.copy(), TEN_BYTES.copy()
+
+    for _ in range(2):
+        first, second = cache.get_or_compute("key", compute)
+        np.testing.assert_array_equal(first, second)
+    assert len(calls) == 1
+    assert cache.n_bytes == 20
 
 
 def test_the_least_recently_used_array_goes_first(limit):
@@ -42,7 +57,7 @@ def test_the_least_recently_used_array_goes_first(limit):
 def test_what_is_larger_than_the_limit_is_given_back_but_not_kept(limit, n_bytes):
     limit(n_bytes)
     cache = ArrayCache()
-    np.testing.assert_array_equal(cache.put("key", TEN_BYTES.copy()), TEN_BYTES)
+    np.testing.assert_array_equal(cache.put("key", TEN_BYTES.copy())[0], TEN_BYTES)
     assert cache.get("key") is None
     assert cache.n_bytes == 0
 
@@ -65,7 +80,7 @@ def test_threads_share_a_cache_within_its_limit(limit):
         for i in range(200):
             cache.put((key, i % 7), np.full(10, i % 7, dtype=np.uint8))
             found = cache.get((key, i % 7))
-            assert found is None or (found == i % 7).all()
+            assert found is None or (found[0] == i % 7).all()
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
+from tokenizers.pre_tokenizers import Split
 
 from sklearn_bert import BertClassifier, BertModule, BertNet, BertVectorizer, clear_cache
+from sklearn_bert._encoding import text_encoder
+from sklearn_bert._encoding.tokenization import tokenize
 from sklearn_bert._model.pooled_encoder import PooledEncoder
 from sklearn_bert._runtime.array_cache import LIMIT_VARIABLE, SHARED_ARRAYS
 from sklearn_bert._training import linear_probe
@@ -96,6 +99,28 @@ def test_a_grid_search_reads_each_training_and_test_set_once(tiny_bert, texts, r
     scores = search.cv_results_["mean_test_score"]
     monkeypatch.setenv(LIMIT_VARIABLE, "0")
     np.testing.assert_array_equal(search.fit(*texts).cv_results_["mean_test_score"], scores)
+
+
+@pytest.mark.filterwarnings("ignore:.* rows are longer than max_length")
+def test_the_candidates_of_a_search_tokenize_each_training_set_once(tiny_bert, texts, monkeypatch):
+    calls = []
+    monkeypatch.setattr(text_encoder, "tokenize", lambda *args: calls.append(len(args[1][0])) or tokenize(*args))
+    GridSearchCV(BertClassifier(tiny_bert, **FAST), {"weight_decay": [0.0, 0.1]}, cv=3, refit=False).fit(*texts)
+    n = len(texts[0])
+    assert sorted(calls) == sorted(3 * [2 * n // 3] + 6 * [n // 3])  # predictions do: a user may change tokenizer_
+    calls.clear()
+    for changes in ({"max_length": 5}, {"long_text": "window", "max_length": 6}, {"long_text": "truncate"}):
+        fitted(tiny_bert, texts, **changes)
+    fitted(tiny_bert, ([f"{text}." for text in texts[0]], texts[1]))
+    fitted(tiny_bert, (texts[0][::-1], texts[1]))
+    assert calls == [n] * 5
+
+
+def test_a_tokenizer_that_the_user_changes_is_used_as_it_is(tiny_bert, texts):
+    classifier = fitted(tiny_bert, texts)
+    expected = classifier.predict_proba(texts[0])
+    classifier.tokenizer_.backend_tokenizer.pre_tokenizer = Split(" bad", "isolated")
+    assert abs(classifier.predict_proba(texts[0]) - expected).max() > 1e-3
 
 
 def test_the_candidates_of_a_search_solve_the_linear_probe_once_for_each_fold(tiny_bert, texts, monkeypatch):
