@@ -1,13 +1,15 @@
 """scikit-learn's callbacks, which scikit-learn 1.9 introduced; with an older one only `set_callbacks` is missing."""
 
+from contextlib import nullcontext
+
 try:
-    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
 
     class _NoCallbacks:
         """The context of a fit that calls nothing."""
 
-        def subcontext(self, **kwargs):
+        def subcontext(self, *args, **kwargs):
             return self
 
         def call_on_fit_task_begin(self, **kwargs):
@@ -15,8 +17,15 @@ except ImportError:
 
         call_on_fit_task_end = call_on_fit_task_begin
 
+        def propagate_callback_context(self, estimator):
+            return nullcontext()
+
     class CallbackSupportMixin:
         """Estimators without `set_callbacks`."""
 
         def _init_callback_context(self, **kwargs):
             return _NoCallbacks()
+
+    def with_callbacks(method):
+        """The method as it is."""
+        return method

@@ -10,16 +10,17 @@ from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
+import sklearn
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, clone, is_regressor
-from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, _routing_enabled, process_routing
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
+from ._callback_support import CallbackSupportMixin, with_callbacks
 from ._classifier import BertClassifier
 from ._cross_fitting import Outputs, fit_and_predict, make_folds
 from ._data.containers import column_names, split_table
@@ -274,7 +275,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
         routing : sklearn.utils.metadata_routing.MetadataRouter
         """
         estimator = BertClassifier(self.model) if self.estimator is None else self.estimator
-        if self.estimator is None and _routing_enabled():
+        if self.estimator is None and sklearn.get_config()["enable_metadata_routing"]:
             estimator.set_fit_request(sample_weight=True)
         splitter = self.cv if hasattr(self.cv, "split") else check_cv()  # an int asks for nothing, as KFold
         to_fit = MethodMapping().add(caller="fit", callee="fit").add(caller="fit_transform", callee="fit")
@@ -310,7 +311,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
 
     def _route(self, method, params):
         """Parameters for `fit` of the estimator and for `split` of `cv`."""
-        if _routing_enabled():
+        if sklearn.get_config()["enable_metadata_routing"]:
             routed = process_routing(self, method, **params)
             return routed.estimator.fit, routed.splitter.get("split", {})
         return {k: v for k, v in params.items() if k != "groups"}, {k: v for k, v in params.items() if k == "groups"}

@@ -10,13 +10,14 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import sklearn
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.metrics import f1_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, _routing_enabled, process_routing
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, check_is_fitted, indexable
@@ -188,7 +189,7 @@ class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstim
 
     def _route(self, params):
         """Parameters for `fit` of the estimator and for `split` of `cv`; without metadata routing all are for `fit`."""
-        if not _routing_enabled():
+        if not sklearn.get_config()["enable_metadata_routing"]:
             return params, {}
         routed = process_routing(self, "fit", **params)
         return routed.estimator.fit, routed.splitter.split

@@ -9,7 +9,6 @@ import pytest
 import sklearn
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.callback import ProgressBar
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -150,7 +149,7 @@ def test_weights_reach_the_rows_of_each_fit_without_metadata_routing(table, fits
         TextTargetEncoder(estimator=Weighted()).fit(texts, np.arange(48) % 2, colour=1)
 
 
-def test_callbacks_see_each_fold_and_the_epochs_inside(tiny_bert, reviews, capsys):
+def test_callbacks_see_each_fold_and_the_epochs_inside(sklearn_callback, tiny_bert, reviews, capsys):
     recorder = Recorder()
     encoder = TextTargetEncoder(estimator=BertClassifier(tiny_bert, **FAST), cv=2)
     encoder.set_callbacks(recorder).fit_transform(*reviews)
@@ -159,7 +158,9 @@ def test_callbacks_see_each_fold_and_the_epochs_inside(tiny_bert, reviews, capsy
     assert sorted(recorder.begun) == sorted(recorder.ended)
     assert recorder.n_subtasks == 3
     assert recorder.is_torn_down
-    clone(encoder).set_params(estimator=Weighted()).set_callbacks(ProgressBar(0)).fit_transform(*reviews)
+    clone(encoder).set_params(estimator=Weighted()).set_callbacks(sklearn_callback.ProgressBar(0)).fit_transform(
+        *reviews
+    )
     assert "TextTargetEncoder" in capsys.readouterr().out
 
 
@@ -187,6 +188,7 @@ def test_clones_pickles_and_skops_keep_the_encoder(tiny_bert, reviews):
     np.testing.assert_array_equal(skops.io.loads(data, trusted=types).transform(reviews[0]), features)
 
 
+@pytest.mark.usefixtures("sklearn_callback")
 def test_failed_fit_leaves_the_encoder_unchanged(table):
     X, y = table
     encoder = TextTargetEncoder(estimator=LINEAR, random_state=0).fit(X[["review"]], y)
