@@ -1,10 +1,11 @@
 """Cross-fitting: folds that test each row once, and predictions of rows that a fit did not see."""
 
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logit
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
@@ -38,8 +39,10 @@ def check_probabilities(probabilities, shape, estimator, name):
 def make_folds(cv, values, outputs, split_params, seed):
     """The folds of a `TextTargetEncoder` for a checked y, as pairs of training and test rows."""
     single_label = outputs.target_type in ("binary", "multiclass")
-    cv = check_cv(cv, values, classifier=single_label, shuffle=True, random_state=seed)
-    splits = list(cv.split(np.zeros(len(values)), values, **split_params))
+    n_folds, folds = 5 if cv is None else cv, StratifiedKFold if single_label else KFold
+    is_number = isinstance(n_folds, Integral)
+    splitter = folds(n_folds, shuffle=True, random_state=seed) if is_number else check_cv(cv)
+    splits = list(splitter.split(np.zeros(len(values)), values, **split_params))
     check_partition(splits, len(values), "TextTargetEncoder")
     for train, _ in splits:
         if single_label and len(np.unique(values[train])) < 2:

@@ -26,7 +26,7 @@ class Fixed:
         return np.tile(self.probabilities, (len(texts), 1))
 
 
-@pytest.mark.parametrize("cv", [4, KFold(3), LeaveOneOut()], ids=["int", "KFold", "LeaveOneOut"])
+@pytest.mark.parametrize("cv", [4, None, KFold(3), LeaveOneOut()], ids=["int", "None", "KFold", "LeaveOneOut"])
 def test_folds_test_each_row_once_and_train_on_all_others(cv):
     y = np.arange(20) % 2
     splits = make_folds(cv, y, outputs_of(y), {}, seed=0)
