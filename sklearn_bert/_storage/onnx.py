@@ -40,7 +40,7 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
     Raises
     ------
     ImportError
-        If the extra is not installed.
+        If the extra is not installed, or torch cannot export the attention of encoders.
     OSError
         If the folder does not exist.
     ValueError
@@ -51,6 +51,11 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
         raise ImportError(
             f"export_onnx needs {' and '.join(missing)}, which cannot be imported. "
             "Install the extra: pip install 'sklearn-bert[onnx]'."
+        )
+    if torch.__version__ < (2, 8):
+        raise ImportError(
+            f"export_onnx needs torch 2.8 or later, got {torch.__version__}, whose exporter takes no model with a text "
+            "of any length. Install a later one: pip install 'torch>=2.8'."
         )
     check_fast(tokenizer, "cannot stand beside the model: it is written in Python")
     path = Path(path)

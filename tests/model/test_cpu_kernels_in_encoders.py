@@ -185,6 +185,7 @@ def test_a_module_without_dropout_equals_one_with_torchs_attention_to_the_bit():
     assert torch.equal(ours(IDS, MASK).logits, torchs(IDS, MASK).logits)
 
 
+@pytest.mark.skipif(torch.__version__ < (2, 8), reason="torch cannot export it")
 def test_an_exported_module_has_torchs_attention(calls):
     module = BertModule(make_config(50)).eval().bfloat16()
     program = torch.export.export(module, (IDS, MASK), kwargs={"return_dict": False})

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
 from sklearn_bert import BertClassifier, BertRegressor
 from tests.helpers import FAST, cases, exactly
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
+pytestmark = pytest.mark.skipif(torch.__version__ < (2, 8), reason="torch cannot export the models")
 
 FLOAT32 = FAST | {"precision": "float32"}
 SERVE = Path(__file__).parents[2] / "examples" / "serve_onnx.py"
@@ -189,3 +191,17 @@ def test_export_onnx_without_the_extra_is_an_error_that_names_what_to_install(
     )
     with pytest.raises(ImportError, match=exactly(message)):
         estimator.export_onnx(tmp_path / "model.onnx")
+
+
+def test_export_onnx_with_a_torch_that_cannot_export_is_an_error_that_names_what_to_install(
+    tiny_bert, reviews, tmp_path, monkeypatch
+):
+    estimator = BertClassifier(tiny_bert, **FAST).fit(*reviews)
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.7.1+cu126"))
+    message = (
+        "export_onnx needs torch 2.8 or later, got 2.7.1+cu126, whose exporter takes no model with a text of any length. "
+        "Install a later one: pip install 'torch>=2.8'."
+    )
+    with pytest.raises(ImportError, match=exactly(message)):
+        estimator.export_onnx(tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
