@@ -199,8 +199,8 @@ def test_export_onnx_with_a_torch_that_cannot_export_is_an_error_that_names_what
     estimator = BertClassifier(tiny_bert, **FAST).fit(*reviews)
     monkeypatch.setattr(torch, "__version__", TorchVersion("2.7.1+cu126"))
     message = (
-        "export_onnx needs torch 2.8 or later, got 2.7.1+cu126, whose exporter takes no model with a text of any length. "
-        "Install a later one: pip install 'torch>=2.8'."
+        "export_onnx needs torch 2.8 or later, got 2.7.1+cu126, whose exporter takes no model with a text of any "
+        "length. Install a later one: pip install 'torch>=2.8'."
     )
     with pytest.raises(ImportError, match=exactly(message)):
         estimator.export_onnx(tmp_path / "model.onnx")
