@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .._runtime.progress import training_bar
 from .linear_probe import LinearProbe
-from .optim import linear_warmup_decay
+from .optim import WarmupDecayFactor
 from .time_budget import TimeBudget
 
 
@@ -78,19 +78,16 @@ class LinearWarmupDecay(LRScheduler):
     @property
     def kwargs(self):
         """Arguments of the scheduler, as skorch asks for them."""
-        return {"lr_lambda": self._factor}
-
-    def _factor(self, step):
-        return linear_warmup_decay(step, self.n_steps_, self.warmup_fraction)
+        return {"lr_lambda": self.factor_}
 
     def on_train_begin(self, net, **kwargs):
         """Lay out the schedule over all steps to come."""
-        self.n_steps_ = net.n_steps_
+        self.factor_ = WarmupDecayFactor(net.n_steps_, self.warmup_fraction)
         super().on_train_begin(net, **kwargs)
 
     def on_batch_end(self, net, training=False, **kwargs):
         """Move on to the next step's rates, unless no step was made because gradients overflowed in float16."""
-        self.n_steps_ = net.n_steps_
+        self.factor_.n_steps = net.n_steps_
         if not (training and net.step_skipped_):
             super().on_batch_end(net, training=training, **kwargs)
 

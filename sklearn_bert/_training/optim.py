@@ -1,8 +1,9 @@
 """What AdamW updates and how fast: parameter groups and the learning rate's factor.
 
-A leaf. Both are plain functions of plain arguments, so that a schedule can be pickled.
+A leaf. The factor knows two numbers and no net, so that a schedule can be pickled, and a net is freed with its fit.
 """
 
+from dataclasses import dataclass
 from itertools import groupby
 
 
@@ -34,3 +35,15 @@ def linear_warmup_decay(step, n_steps, warmup_fraction):
     warmup = max(1.0, warmup_fraction * n_steps)
     decay = max(1.0, n_steps - warmup)
     return max(0.0, min((step + 1) / warmup, (n_steps - step) / decay, 1.0))
+
+
+@dataclass
+class WarmupDecayFactor:
+    """`linear_warmup_decay` by step, for a number of steps that may change on the way."""
+
+    n_steps: int
+    warmup_fraction: float
+
+    def __call__(self, step):
+        """The factor at this step, from 0."""
+        return linear_warmup_decay(step, self.n_steps, self.warmup_fraction)

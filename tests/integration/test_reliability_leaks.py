@@ -1,15 +1,18 @@
 """Fits, whether they succeed or fail, leave no thread, process, file or memory behind."""
 
+import gc
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from skorch.callbacks import Callback
 
 from sklearn_bert import BertClassifier
 from sklearn_bert._training.training_net import BertNet
@@ -47,6 +50,24 @@ def temporary_files_in(folder, monkeypatch):
         patch.setattr(tempfile, "tempdir", str(folder))
         patch.setenv("TMPDIR", str(folder))
         yield
+
+
+def test_a_fit_frees_its_optimizer_at_once(tiny_bert, reviews):
+    """Not when Python looks for cycles: it counts objects, and does not see how large a few of them are."""
+
+    class Watch(Callback):
+        def on_train_begin(self, net, **kwargs):
+            optimizers.append(weakref.ref(net.optimizer_))
+
+    optimizers = []
+    gc.collect()
+    gc.disable()
+    try:
+        for changes in ({}, {"max_seconds": 60}, {"early_stopping": True}, {"freeze": "encoder"}):
+            BertClassifier(tiny_bert, callbacks=[Watch()], **ONE_EPOCH | changes).fit(*reviews)
+        assert [optimizer() for optimizer in optimizers] == [None] * 4
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow
