@@ -398,20 +398,14 @@ def run(name, seed, args):
 
 
 def table(results):
-    """The scores in points as a Markdown table: mean and standard deviation over the seeds; then the mean of all."""
-    lines = ["| data | score | " + " | ".join(SIDES) + " |", "|---|---|" + "---|" * len(SIDES)]
-    means = {side: [] for side in SIDES}
-    for name, task in TASKS.items():
-        found = [r["scores"] for r in results if r["task"] == name]
-        if not found:
-            continue
-        cells = []
-        for side in SIDES:
-            values = 100 * np.array([scores[side] for scores in found])
-            means[side].append(values.mean())
-            cells.append(f"{values.mean():.1f}" + (f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""))
-        lines.append(f"| {name} | {'R²' if task.regression else 'accuracy'} | " + " | ".join(cells) + " |")
-    lines.append("| mean | | " + " | ".join(f"{np.mean(values):.1f}" for values in means.values()) + " |")
+    """The scores in points as a Markdown table: mean and standard deviation over the seeds; last the mean of all."""
+    names = [name for name in TASKS if name in {r["task"] for r in results}]
+    kinds = [f"{name}, {'R²' if TASKS[name].regression else 'accuracy'}" for name in names]
+    lines = ["| | " + " | ".join([*kinds, "mean"]) + " |", "|---|" + "---|" * (len(names) + 1)]
+    for side in SIDES:
+        points = [100 * np.array([r["scores"][side] for r in results if r["task"] == name]) for name in names]
+        cells = [f"{p.mean():.1f}" + (f" ± {p.std(ddof=1):.1f}" if len(p) > 1 else "") for p in points]
+        lines.append(f"| {side} | " + " | ".join([*cells, f"{np.mean([p.mean() for p in points]):.1f}"]) + " |")
     return "\n".join(lines)
 
 
