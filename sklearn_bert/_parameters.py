@@ -92,11 +92,12 @@ class Recipe(NamedTuple):
     head_learning_rate: float
 
 
-def resolve_recipe(estimator, config, n_columns):
+def resolve_recipe(estimator, config, n_columns, declared_pooling=None):
     """The `Recipe` of the constructor's parameters, for an encoder of this config and so many text columns."""
     probe = estimator.head_init == "linear_probe"
     frozen = estimator.freeze is not None and estimator.freeze in ("encoder", config.num_hidden_layers)
-    pooling = ("mean" if probe or frozen else "pooler") if estimator.pooling == "auto" else estimator.pooling
+    auto_pooling = declared_pooling or ("mean" if probe or frozen else "pooler")
+    pooling = auto_pooling if estimator.pooling == "auto" else estimator.pooling
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     # The wider the model, the more each step of Adam moves its outputs: as ELECTRA's three sizes have it.
     auto_rate = _RATE_OF_BERT_BASE * _WIDTH_OF_BERT_BASE / config.hidden_size

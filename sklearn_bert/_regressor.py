@@ -50,8 +50,9 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         **Network.** How the last hidden states become one vector per text. "pooler" passes the state of
         ``[CLS]`` through a dense layer and tanh, as BERT does. "cls" is the state of ``[CLS]``. "mean" is
-        the mean over all tokens. "auto" is "pooler" with ``head_init="random"`` and an encoder that is
-        trained, otherwise "mean".
+        the mean over all tokens. "auto" is what the checkpoint's folder declares for sentence-transformers,
+        "mean" or "cls". If it declares nothing, it is "pooler" with ``head_init="random"`` and an encoder that
+        is trained, otherwise "mean".
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
         How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It is good for similarity, from a few

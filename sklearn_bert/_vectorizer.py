@@ -22,6 +22,7 @@ from ._estimator import TextInputMixin, unchanged_by_failure
 from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer
 from ._model.hub import resolve_checkpoint
 from ._model.pooled_encoder import POOLINGS, PooledEncoder
+from ._model.sentence_encoder import declared_pooling
 from ._parameters import Interval
 from ._runtime.device import resolve_device, resolve_precision, seeded
 from ._storage.pickling import PicklableMixin
@@ -49,7 +50,10 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
         How the last hidden states become one vector per text. "pooler" passes the state of ``[CLS]``
         through a dense layer and tanh. "cls" is the state of ``[CLS]``. "mean" is the mean over all
-        tokens. "auto" is the pooling of a fitted estimator, and "mean" for a checkpoint.
+        tokens. "auto" is the pooling of a fitted estimator. For a checkpoint it is what its folder declares for
+        sentence-transformers, "mean" or "cls", and "mean" if it declares nothing.
+    prompt : str, default=None
+        What is put before each text, such as "query: ", for encoders that were trained with it.
     batch_size : int, default=32
         A batch holds at most as many tokens as `batch_size` texts of full length.
     device : str or torch.device, default="auto"
@@ -98,6 +102,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "long_text": [StrOptions({"head_tail", "truncate"})],
         "pooling": [StrOptions({"auto", *POOLINGS})],
+        "prompt": [str, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", "float32", "bfloat16", "float16", "float64"})],
@@ -113,6 +118,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         max_length: int | None = None,
         long_text: Literal["head_tail", "truncate"] = "head_tail",
         pooling: Literal["auto", "pooler", "cls", "mean"] = "auto",
+        prompt: str | None = None,
         batch_size: int = 32,
         device: str | torch.device = "auto",
         precision: Literal["auto", "float32", "bfloat16", "float16", "float64"] = "auto",
@@ -122,6 +128,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         self.max_length = max_length
         self.long_text = long_text
         self.pooling = pooling
+        self.prompt = prompt
         self.batch_size = batch_size
         self.device = device
         self.precision = precision
@@ -189,8 +196,9 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
             One vector per text, in the order of `X`.
         """
         check_is_fitted(self)
-        columns = self._check_X(X, reset=False)
-        return self.net_.predict_features(self._text_encoder.encode(columns))
+        [texts] = self._check_X(X, reset=False)
+        prompted = texts if self.prompt is None else [self.prompt + text for text in texts]
+        return self.net_.predict_features(self._text_encoder.encode((prompted,)))
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the features: of the column of texts and a number, as ``message_0``.
@@ -225,7 +233,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         config = load_config(folder)
         tokenizer = load_tokenizer(folder, config)
         encoder = load_encoder(folder, config, random_pooler="raise" if self.pooling == "pooler" else "ignore")
-        module = PooledEncoder(config, encoder=encoder, pooling="mean" if self.pooling == "auto" else self.pooling)
+        pooling = (declared_pooling(folder) or "mean") if self.pooling == "auto" else self.pooling
+        module = PooledEncoder(config, encoder=encoder, pooling=pooling)
         return self._wrap(module, tokenizer, precision)
 
     def _take_from(self, estimator, precision):

@@ -32,7 +32,7 @@ _DOWNLOADS = (
     ["*.json", "*.txt", "*.model", "*.codes", "*.safetensors"],
     ["pytorch_model.bin", "pytorch_model-*.bin"],  # only when the repository has no safetensors
 )
-_SUBFOLDERS = ["*/*"]
+_SUBFOLDERS = ["*/*/*", "[!1]*/*", "1[!_]*/*"]  # all but 1_Pooling, which declares the pooling of a sentence encoder
 _SECONDS_TO_ANSWER = 10  # the hub's client itself would wait for ever
 _NO_CONNECTION = ("ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled", "LocalEntryNotFoundError")
 _NO_WEIGHTS = "model weights"

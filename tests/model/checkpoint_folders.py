@@ -95,6 +95,7 @@ class Hub:
             part.mkdir(parents=True, exist_ok=True)
         (refs / (revision or "main")).write_text(commit)
         for name in names:
+            (snapshot / name).parent.mkdir(exist_ok=True)
             shutil.copy(self.repository / name, snapshot / name)
         return snapshot
 

@@ -33,8 +33,8 @@ def folder(tiny_bert, tmp_path):
 @pytest.fixture
 def hub(folder, tmp_path, monkeypatch):
     """A hub with one repository, 'org/name', of which the cache has no files."""
-    for extra in (BIN, "README.md", "tf_model.h5", "onnx/config.json", "1_Pooling/config.json"):
-        (folder / extra).parent.mkdir(exist_ok=True)
+    for extra in (BIN, "README.md", "tf_model.h5", "onnx/config.json", "2_Dense/config.json", "1_a/b/c.json"):
+        (folder / extra).parent.mkdir(exist_ok=True, parents=True)
         (folder / extra).write_bytes(b"not needed")
     hub = Hub(folder, tmp_path / "cache")
     monkeypatch.setattr("sklearn_bert._model.hub.snapshot_download", hub)

@@ -1,0 +1,50 @@
+"""What a checkpoint's folder declares if it is a sentence encoder: the files of sentence-transformers."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from .._runtime.user_warnings import warn_user
+
+_POOLINGS = {"cls": "cls", "cls_token": "cls", "mean": "mean", "mean_tokens": "mean"}  # in old and new words
+_READ_HERE = {"Transformer", "Pooling", "Normalize"}  # vectors are not normalised; that is documented
+
+
+def declared_pooling(folder):
+    """The pooling that the folder of a checkpoint declares, with a warning where it asks for more.
+
+    Parameters
+    ----------
+    folder : Path
+        As `resolve_checkpoint` returns it.
+
+    Returns
+    -------
+    pooling : {"cls", "mean"} or None
+        None if it declares none, or one that is not available.
+    """
+    modules = _read(folder / "modules.json", list)
+    kinds = {module["type"].rpartition(".")[2]: module for module in modules or ()}
+    if "Pooling" not in kinds:
+        return None
+    config = _read(folder / kinds["Pooling"].get("path", "") / "config.json", dict) or {}
+    modes = {key.removeprefix("pooling_mode_") for key, value in config.items() if value is True} - {"include_prompt"}
+    modes |= {config["pooling_mode"]} if isinstance(config.get("pooling_mode"), str) else set()
+    unknown = sorted(modes - _POOLINGS.keys()) + sorted(kinds.keys() - _READ_HERE)
+    found = {_POOLINGS[mode] for mode in modes & _POOLINGS.keys()}
+    if unknown or len(found) > 1:
+        warn_user(
+            f"{str(folder)!r} is declared as a sentence encoder with {', '.join(unknown) or 'two poolings'}, which is "
+            "not available here: features and vectors are not those of sentence-transformers. Pass pooling='mean' or "
+            "'cls' to choose one of these.",
+            about=("pooling", str(folder)),
+        )
+    return found.pop() if len(found) == 1 else None
+
+
+def _read(path: Path, kind):
+    """The JSON value of a file, if there is one of this kind; another tool's damaged file is no reason to fail."""
+    with suppress(OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return value if isinstance(value, kind) else None
+    return None

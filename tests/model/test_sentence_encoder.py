@@ -1,0 +1,102 @@
+"""A folder that declares itself a sentence encoder is read as it declares, and says what is not available."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sklearn_bert import BertClassifier, BertVectorizer
+from sklearn_bert._model.hub import resolve_checkpoint
+from sklearn_bert._model.sentence_encoder import declared_pooling
+from tests.helpers import FAST, exactly
+
+TYPES = "sentence_transformers.models."
+
+
+def declare(folder, pooling, others=("Normalize",)):
+    """Write the files of sentence-transformers: `pooling` is the config of the pooling."""
+    names = ["Transformer", "Pooling", *others]
+    modules = [{"idx": i, "path": f"{i}_{name}" if i else "", "type": TYPES + name} for i, name in enumerate(names)]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    return folder
+
+
+def modes(**chosen):
+    """The config of a pooling in the older words."""
+    names = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+    values = {f"pooling_mode_{name}": chosen.get(name, False) for name in names}
+    return {"word_embedding_dimension": 16, "include_prompt": True} | values
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (modes(cls_token=True), "cls"),
+        (modes(mean_tokens=True), "mean"),
+        ({"embedding_dimension": 16, "pooling_mode": "cls", "include_prompt": True}, "cls"),
+        ({"embedding_dimension": 16, "pooling_mode": "mean"}, "mean"),
+    ],
+    ids=["cls", "mean", "cls in new words", "mean in new words"],
+)
+def test_auto_pooling_is_what_the_folder_declares(folder, reviews, config, expected):
+    declare(folder, config)
+    assert declared_pooling(folder) == expected
+    for changes in ({}, {"head_init": "random"}, {"freeze": "encoder"}):
+        assert BertClassifier(folder, **FAST | changes | {"max_epochs": 1}).fit(*reviews).module_.pooling == expected
+    vectors = BertVectorizer(folder, device="cpu").fit_transform(reviews[0])
+    chosen = BertVectorizer(folder, pooling=expected, device="cpu").fit_transform(reviews[0])
+    np.testing.assert_array_equal(vectors, chosen)
+    assert BertClassifier(folder, pooling="pooler", **FAST).fit(*reviews).module_.pooling == "pooler"
+
+
+def test_a_resumed_training_keeps_its_pooling(folder, reviews):
+    classifier = BertClassifier(declare(folder, modes(cls_token=True)), warm_start=True, **FAST).fit(*reviews)
+    assert classifier.fit(*reviews).partial_fit(*reviews).module_.pooling == "cls"
+
+
+@pytest.mark.parametrize(
+    ("config", "others", "unknown", "expected"),
+    [
+        (modes(max_tokens=True), (), "max_tokens", None),
+        (modes(lasttoken=True), (), "lasttoken", None),
+        ({"pooling_mode": "weightedmean"}, (), "weightedmean", None),
+        (modes(mean_tokens=True), ("Dense", "Normalize"), "Dense", "mean"),
+        (modes(cls_token=True, mean_tokens=True), (), "two poolings", None),
+    ],
+    ids=str,
+)
+def test_what_is_not_available_is_named(folder, reviews, config, others, unknown, expected):
+    declare(folder, config, others)
+    message = (
+        f"{str(folder)!r} is declared as a sentence encoder with {unknown}, which is not available here: features and "
+        "vectors are not those of sentence-transformers. Pass pooling='mean' or 'cls' to choose one of these."
+    )
+    with pytest.warns(UserWarning, match=exactly(message)):
+        vectorizer = BertVectorizer(folder, device="cpu").fit(reviews[0])
+    assert vectorizer.net_.module_.pooling == (expected or "mean")
+    BertVectorizer(folder, pooling="mean", device="cpu").fit(reviews[0])  # the cure
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '[{"type": "a.Transformer", "path": ""}]'])
+def test_files_that_declare_nothing_are_no_reason_to_fail(folder, text):
+    (folder / "modules.json").write_text(text)
+    assert declared_pooling(folder) is None
+    declare(folder, modes(cls_token=True))
+    (folder / "1_Pooling" / "config.json").write_text(text)
+    assert declared_pooling(folder) is None
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_download_brings_the_declaration(hub):
+    declare(hub.repository, modes(cls_token=True))
+    assert declared_pooling(resolve_checkpoint("org/name")) == "cls"
+
+
+def test_a_prompt_is_put_before_each_text(tiny_bert, reviews):
+    texts = reviews[0]
+    prompted = BertVectorizer(tiny_bert, prompt="very ", device="cpu").fit(texts)
+    plain = BertVectorizer(tiny_bert, device="cpu").fit(texts)
+    np.testing.assert_array_equal(prompted.transform(texts), plain.transform([f"very {text}" for text in texts]))
+    assert abs(prompted.transform(texts) - plain.transform(texts)).max() > 1e-3
