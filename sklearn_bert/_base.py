@@ -23,6 +23,7 @@ from ._data.rows import Rows
 from ._data.target import FIRST, PARTIAL_FIT, VALIDATION, WARM_START
 from ._encoding.text_encoder import TextEncoder, warn_if_truncated
 from ._encoding.truncation import resolve_max_length
+from ._encoding.unknown_tokens import warn_if_unknown
 from ._estimator import TextInputMixin, unchanged_by_failure
 from ._fitted import FittedAttributes, learned_attributes
 from ._inspection.attribution import ExplainMixin
@@ -112,6 +113,7 @@ class BaseBertEstimator(
             held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
             self._fit(Plan.of(self, rows, held_out, self.max_epochs, self.checkpoint_dir), rows, held_out, bridge)
             warn_if_truncated(self.truncation_)
+            warn_if_unknown(self.unknown_tokens_)
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
@@ -129,6 +131,7 @@ class BaseBertEstimator(
             self.n_iter_ = len(self.loss_curve_)
             self.n_steps_ += n_steps
             warn_if_truncated(self.truncation_)
+            warn_if_unknown(self.unknown_tokens_)
         return self
 
     @contextmanager
@@ -210,8 +213,8 @@ class BaseBertEstimator(
     def _train(self, net, plan, target, text_encoder, dataset, held_out, bridge):
         """Train the net; what an estimator with it has learned, by attribute, but for the net."""
         judged = None if held_out is None else make_validation(held_out, target, text_encoder, self.scoring, self)
-        report = text_encoder.report(dataset)
-        learned = partial(learned_attributes, target=target, text_encoder=text_encoder, truncation_=report)
+        reports = {"truncation_": text_encoder.report(dataset), "unknown_tokens_": text_encoder.unknown_tokens(dataset)}
+        learned = partial(learned_attributes, target=target, text_encoder=text_encoder, **reports)
         net.callbacks = make_callbacks(
             net.training_config,
             started=plan.started,

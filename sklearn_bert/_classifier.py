@@ -211,6 +211,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         One line on the fit: mode, device, precision, epochs and number of rows that were cut.
     truncation_ : TruncationReport
         Number of rows that `max_length` cut, number of tokens cut, and length of the longest row.
+    unknown_tokens_ : UnknownTokensReport
+        Number of rows of which the tokenizer knows nothing, and fraction of tokens that are unknown.
     tokenizer_ : transformers tokenizer
         The tokenizer of the checkpoint.
     module_ : BertModule

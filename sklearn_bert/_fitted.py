@@ -5,6 +5,7 @@ from __future__ import annotations
 from sklearn.utils.validation import check_is_fitted
 
 from ._encoding.truncation import TruncationReport
+from ._encoding.unknown_tokens import UnknownTokensReport
 from ._model.module import BertModule
 from ._training.callbacks import best_epoch
 from ._training.training_net import BertNet
@@ -19,6 +20,7 @@ class FittedAttributes:
     problem_type_: str
     learning_rate_: float
     truncation_: TruncationReport
+    unknown_tokens_: UnknownTokensReport
     n_iter_: int
     n_steps_: int
     loss_curve_: list[float]
@@ -39,11 +41,13 @@ class FittedAttributes:
         net, report = self.net_, self.truncation_
         by = "" if self.scoring is None else f" by {getattr(self.scoring, '__qualname__', self.scoring)}"
         kept = f", epoch {self.best_iter_} kept{by}" if hasattr(self, "best_iter_") else ""
+        unknown = self.unknown_tokens_.n_unknown_rows
+        read = f", {unknown} of unknown tokens only" if unknown else ""
         steps = "" if self.max_seconds is None else f" ({self.n_steps_} steps in max_seconds={self.max_seconds:g})"
         why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
             f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {self.n_iter_} "
-            f"epoch{'s' * (self.n_iter_ != 1)}{steps}{kept}, {report.n_truncated} of {report.n_rows} rows cut"
+            f"epoch{'s' * (self.n_iter_ != 1)}{steps}{kept}, {report.n_truncated} of {report.n_rows} rows cut{read}"
         )
 
     def _adopt(self, net, attributes):
@@ -53,7 +57,7 @@ class FittedAttributes:
         vars(self).update(attributes, net_=net)
 
 
-def learned_attributes(net, target, text_encoder, truncation_):
+def learned_attributes(net, target, text_encoder, truncation_, unknown_tokens_):
     """What an estimator with such a net has learned, by attribute."""
     history = net.history
     learned = {
@@ -63,6 +67,7 @@ def learned_attributes(net, target, text_encoder, truncation_):
         "problem_type_": target.problem_type,
         "learning_rate_": net.lr,
         "truncation_": truncation_,
+        "unknown_tokens_": unknown_tokens_,
         "n_iter_": len(history),
         "n_steps_": sum(row.get("train_batch_count", 0) for row in history),
         "loss_curve_": [float(row["train_loss"]) for row in history if "train_loss" in row],

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._data.containers import column_names
 from ._encoding.text_encoder import TextEncoder
 from ._encoding.truncation import resolve_max_length
+from ._encoding.unknown_tokens import warn_if_unknown
 from ._estimator import TextInputMixin, unchanged_by_failure
 from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer
 from ._model.hub import resolve_checkpoint
@@ -198,7 +199,9 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         check_is_fitted(self)
         [texts] = self._check_X(X, reset=False)
         prompted = texts if self.prompt is None else [self.prompt + text for text in texts]
-        return self.net_.predict_features(self._text_encoder.encode((prompted,)))
+        dataset = self._text_encoder.encode((prompted,))
+        warn_if_unknown(self._text_encoder.unknown_tokens(dataset))
+        return self.net_.predict_features(dataset)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Names of the features: of the column of texts and a number, as ``message_0``.

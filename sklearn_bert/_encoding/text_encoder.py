@@ -10,6 +10,7 @@ from .._runtime.array_cache import SHARED_ARRAYS
 from .._runtime.user_warnings import warn_user
 from .batching import EncodedDataset
 from .tokenization import Tokens, token_places, tokenize, truncation_report
+from .unknown_tokens import unknown_tokens_report
 
 _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 
@@ -93,6 +94,10 @@ class TextEncoder:
     def report(self, dataset):
         """The `TruncationReport` of a dataset that `encode` made."""
         return truncation_report(dataset.tokens, self.max_length, self._n_texts)
+
+    def unknown_tokens(self, dataset):
+        """The `UnknownTokensReport` of a dataset that `encode` made."""
+        return unknown_tokens_report(dataset.tokens, self.tokenizer, self._n_texts)
 
     def places(self, columns):
         """Where in their texts the tokens stand of each row of tokens that `encode` makes: see `token_places`."""

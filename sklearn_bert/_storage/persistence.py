@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._data.targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
 from .._encoding.text_encoder import TextEncoder
 from .._encoding.truncation import TruncationReport, resolve_max_length
+from .._encoding.unknown_tokens import UnknownTokensReport
 from .._model.checkpoint import count_positions, load_config, load_tokenizer
 from .._model.hub import resolve_checkpoint
 from .._runtime.device import seeded
@@ -27,7 +28,7 @@ from .model_card import estimator_card
 from .onnx import write_onnx
 from .pickling import PicklableMixin
 
-_CLASSES = (SingleLabelTarget, MultiLabelTarget, RegressionTarget, TruncationReport)
+_CLASSES = (SingleLabelTarget, MultiLabelTarget, RegressionTarget, TruncationReport, UnknownTokensReport)
 _ESTIMATORS = ("BertClassifier", "BertRegressor")
 _IN_OTHER_FILES = {"net_", "tokenizer_"}
 _PRIVATE = {"_n_columns", "_target"}  # set by fit, though their names do not end in an underscore
@@ -279,6 +280,7 @@ class StorableMixin(PicklableMixin):
             "tokenizer_": tokenizer,
             "problem_type_": target.problem_type,
             "truncation_": TruncationReport(0, 0, 0, 0, max_length),
+            "unknown_tokens_": UnknownTokensReport(0, 0, 0.0),
             "n_iter_": 0,
             "n_steps_": 0,
             "loss_curve_": [],

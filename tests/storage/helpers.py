@@ -84,7 +84,7 @@ def assert_same(found, expected, X):
         if hasattr(expected, name):
             assert getattr(found, name).dtype == getattr(expected, name).dtype
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
-    for name in ("problem_type_", "n_iter_", "loss_curve_", "truncation_"):
+    for name in ("problem_type_", "n_iter_", "loss_curve_", "truncation_", "unknown_tokens_"):
         assert getattr(found, name) == getattr(expected, name)
 
 
