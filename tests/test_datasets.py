@@ -1,4 +1,4 @@
-"""The example data have the properties that their README states."""
+"""The example data have the properties that `tickets.md` beside them states."""
 
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
