@@ -93,7 +93,9 @@ def share_of_good(estimator, X, y):
     return float(np.mean(estimator.predict(X) == "good"))
 
 
-@pytest.mark.parametrize("scoring", [share_of_good, make_scorer(fbeta_score, beta=2, pos_label="good")], ids=str)
+@pytest.mark.parametrize(
+    "scoring", [share_of_good, make_scorer(fbeta_score, beta=2, pos_label="good")], ids=["function", "scorer"]
+)
 def test_scoring_takes_callables_and_scorers(tiny_bert, reviews, tmp_path, scoring):
     y = np.array(reviews[1])
     fitted, held_out = fit_with(BertClassifier(tiny_bert), reviews, y, scoring, checkpoint_dir=tmp_path / "state")
