@@ -2,6 +2,7 @@
 
 from docutils import nodes
 from docutils.utils.math import latex2mathml
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the gallery looks up what a story imports
 
 import sklearn_bert
 
