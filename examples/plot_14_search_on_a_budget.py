@@ -29,7 +29,7 @@ train, test = train_test_split(tickets, train_size=80, stratify=tickets["team"],
 X, y = train["message"], train["team"]
 grid = {"learning_rate": [1e-6, 1e-5, 1e-4, 1e-2]}
 classifier = BertClassifier(get_model_path(), max_epochs=3, random_state=0)
-results = []
+results: list[dict] = []
 
 
 def note(name, seconds, best):
