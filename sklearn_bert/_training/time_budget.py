@@ -7,7 +7,7 @@ from time import monotonic
 
 from skorch.callbacks import Callback
 
-_FEWEST = 3  # steps to measure before the schedule follows; the very first one prepares kernels and memory
+_FEWEST = 3  # steps to time before the schedule follows
 _VALIDATION_SHARE = 0.5  # of a training row's time, before the first validation is measured; a forward pass is a third
 
 
@@ -33,8 +33,8 @@ class TimeBudget(Callback):
         """Nothing is measured yet."""
         self.deadline_ = None
         self.planned_ = net.n_steps_
-        self.durations_ = []
-        self.between_ = 0.0
+        self.n_timed_ = 0
+        self.total_ = self.longest_ = self.between_ = 0.0
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Set the deadline, or measure what was done between the steps of two epochs."""
@@ -53,11 +53,11 @@ class TimeBudget(Callback):
         if not training:
             return
         now = self.clock()
-        self.durations_.append(now - self.mark_)
+        self._time(now - self.mark_)
         self.mark_ = now
         self.done_ += 1
         n_more = net.group_.gather(self._n_more(net.max_epochs, self.deadline_ - now))[0]
-        if len(self.durations_) >= _FEWEST or not n_more:
+        if self.n_timed_ >= _FEWEST or not n_more:
             net.n_steps_ = min(self.planned_, self.done_ + n_more)
         net.time_is_up_ = not n_more
 
@@ -65,11 +65,18 @@ class TimeBudget(Callback):
         """The training has ended if the time is up, for the state file too."""
         net.stop_training_ |= net.time_is_up_
 
+    def _time(self, seconds):
+        """Count a step; the very first one is forgotten when there is another: it prepares kernels and memory."""
+        self.n_timed_ += 1
+        if self.n_timed_ == 2:
+            self.total_ = self.longest_ = 0.0
+        self.total_ += seconds
+        self.longest_ = max(self.longest_, seconds)
+
     def _n_more(self, max_epochs, left):
         """Steps that fit into the seconds left, of average length; the last may be as long as the longest so far."""
-        measured = self.durations_[1:] or self.durations_
-        step = sum(measured) / len(measured)
+        step = self.total_ / max(1, self.n_timed_ - 1)
         per_epoch = self.planned_ / max_epochs
         between = self.between_ or self.valid_share_ * per_epoch * step
-        left -= between + max(measured) - step
+        left -= between + self.longest_ - step
         return max(0, int(left / (step + between / per_epoch)))
