@@ -112,8 +112,6 @@ class BaseBertEstimator(
             rows = self._check_rows(X, y, sample_weight, role)
             held_out = None if X_val is None else self._check_held_out(rows, X_val, y_val, sample_weight_val)
             self._fit(Plan.of(self, rows, held_out, self.max_epochs, self.checkpoint_dir), rows, held_out, bridge)
-            warn_if_truncated(self.truncation_)
-            warn_if_unknown(self.unknown_tokens_)
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
@@ -130,8 +128,6 @@ class BaseBertEstimator(
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
             self.n_steps_ += n_steps
-            warn_if_truncated(self.truncation_)
-            warn_if_unknown(self.unknown_tokens_)
         return self
 
     @contextmanager
@@ -159,6 +155,8 @@ class BaseBertEstimator(
         self._adopt(net.release_training_state(), attributes)
         if self.verbose and plan.group.is_first:
             write_line(self.summary_)
+        warn_if_truncated(self.truncation_)
+        warn_if_unknown(self.unknown_tokens_)
 
     def _split(self, rows, held_out, seed):
         """Rows to train on and rows to validate on, None if there are none."""
