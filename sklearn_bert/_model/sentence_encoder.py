@@ -23,8 +23,8 @@ def declared_pooling(folder):
     pooling : {"cls", "mean"} or None
         None if it declares none, or one that is not available.
     """
-    modules = _read(folder / "modules.json", list)
-    kinds = {module["type"].rpartition(".")[2]: module for module in modules or ()}
+    modules = [module for module in _read(folder / "modules.json", list) or () if isinstance(module, dict)]
+    kinds = {str(module.get("type")).rpartition(".")[2]: module for module in modules}
     if "Pooling" not in kinds:
         return None
     config = _read(folder / kinds["Pooling"].get("path", "") / "config.json", dict) or {}

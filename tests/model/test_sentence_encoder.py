@@ -79,7 +79,9 @@ def test_what_is_not_available_is_named(folder, reviews, config, others, unknown
     BertVectorizer(folder, pooling="mean", device="cpu").fit(reviews[0])  # the cure
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '[{"type": "a.Transformer", "path": ""}]'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", "[1]", '[{"path": ""}]', '[{"type": "a.Transformer", "path": ""}]']
+)
 def test_files_that_declare_nothing_are_no_reason_to_fail(folder, text):
     (folder / "modules.json").write_text(text)
     assert declared_pooling(folder) is None
