@@ -1,5 +1,7 @@
 """Fixtures: tiny BERT checkpoints, created once per session without network, with which a fit takes under a second."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -101,6 +103,15 @@ def fitted_classifier(tiny_bert, reviews):
     """A classifier fitted in float64: another order of summation changes its results by about 1e-15 only."""
     torch.set_num_threads(1)
     return BertClassifier(tiny_bert, **EXACT).fit(*reviews)
+
+
+@pytest.fixture(scope="session")
+def table(reviews):
+    """The reviews with a second text and a number, and three classes."""
+    texts, labels = reviews
+    frame = pd.DataFrame({"review": texts, "title": [text.split()[-1] for text in texts], "price": range(len(texts))})
+    classes = np.where(["very" in text for text in texts], "long", labels)
+    return frame, classes
 
 
 @pytest.fixture

@@ -30,15 +30,6 @@ CODES = ["".join(RNG.choice([*"abcdefghij"], 8)) for _ in range(300)]  # texts t
 COIN = RNG.permutation(np.arange(300) % 2)
 
 
-@pytest.fixture(scope="module")
-def table(reviews):
-    """The reviews with a second text and a number, and three classes."""
-    texts, labels = reviews
-    frame = pd.DataFrame({"review": texts, "title": [text.split()[-1] for text in texts], "price": range(len(texts))})
-    classes = np.where(["very" in text for text in texts], "long", labels)
-    return frame, classes
-
-
 # -- no row has a part in its own feature -------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ import pickle
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn
 import skops.io
@@ -67,15 +66,6 @@ class Recorder:
 
     def on_fit_task_end(self, estimator, context):
         self.ended.append((type(estimator).__name__, context.task_name))
-
-
-@pytest.fixture(scope="module")
-def table(reviews):
-    """The reviews with a second text and a number, and three classes."""
-    texts, labels = reviews
-    frame = pd.DataFrame({"review": texts, "title": [text.split()[-1] for text in texts], "price": range(len(texts))})
-    classes = np.where(["very" in text for text in texts], "long", labels)
-    return frame, classes
 
 
 def test_a_search_over_a_table_reaches_the_estimator(table):

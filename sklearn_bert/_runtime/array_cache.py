@@ -81,9 +81,8 @@ def clear_cache() -> None:
     While an encoder is not trained, its features of a data set are computed once in a process: those on which
     ``head_init="linear_probe"`` is solved, those that ``freeze="encoder"`` trains on and predicts from, and the vectors
     of a `BertVectorizer`. So are the token ids of training texts, and the solution of the linear probe. They change no
-    result. At most 256 MiB are kept; the
-    environment variable ``SKLEARN_BERT_CACHE_BYTES`` sets another limit, 0 keeps none. Features of fewer than 32 rows
-    are not kept.
+    result. At most 256 MiB are kept; the environment variable ``SKLEARN_BERT_CACHE_BYTES`` sets another limit, 0 keeps
+    none. Features of fewer than 32 rows are not kept.
 
     Examples
     --------

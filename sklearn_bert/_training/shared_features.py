@@ -1,7 +1,7 @@
 """An encoder's features of a data set, computed once in a process while the encoder is not trained.
 
-The candidates and folds of a search start from the same encoder and read the same texts. They are kept for whole data
-sets: a row's last bits depend on the batch it is in, and a result must not depend on what was computed before.
+The candidates and folds of a search start from the same encoder and read the same texts. Features are kept for whole
+data sets: a row's last bits depend on the batch it is in, and a result must not depend on what was computed before.
 """
 
 import os

@@ -59,6 +59,7 @@ from sklearn_bert._model.cpu_kernels import FastCpuKernels
 from sklearn_bert._model.pooled_encoder import PooledEncoder
 from sklearn_bert._runtime.device import resolve_precision
 from sklearn_bert._training.linear_probe import solve_head
+from tests.benchmarks import competitors
 
 N_LEVELS = 100  # of a category
 BATCH_SIZE = 32
@@ -401,12 +402,12 @@ def table(results):
     """The scores in points as a Markdown table: mean and standard deviation over the seeds; last the mean of all."""
     names = [name for name in TASKS if name in {r["task"] for r in results}]
     kinds = [f"{name}, {'R²' if TASKS[name].regression else 'accuracy'}" for name in names]
-    lines = ["| | " + " | ".join([*kinds, "mean"]) + " |", "|---|" + "---|" * (len(names) + 1)]
+    lines = []
     for side in SIDES:
         points = [100 * np.array([r["scores"][side] for r in results if r["task"] == name]) for name in names]
         cells = [f"{p.mean():.1f}" + (f" ± {p.std(ddof=1):.1f}" if len(p) > 1 else "") for p in points]
-        lines.append(f"| {side} | " + " | ".join([*cells, f"{np.mean([p.mean() for p in points]):.1f}"]) + " |")
-    return "\n".join(lines)
+        lines.append([side, *cells, f"{np.mean([p.mean() for p in points]):.1f}"])
+    return "\n".join(competitors.table(["", *kinds, "mean"], lines))
 
 
 def main():
