@@ -23,7 +23,7 @@ from ._estimator import TextInputMixin, unchanged_by_failure
 from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer
 from ._model.hub import resolve_checkpoint
 from ._model.pooled_encoder import POOLINGS, PooledEncoder
-from ._model.sentence_encoder import declared_pooling
+from ._model.sentence_encoder import declared_pooling, declared_prompt
 from ._parameters import Interval
 from ._runtime.device import resolve_device, resolve_precision, seeded
 from ._storage.pickling import PicklableMixin
@@ -54,7 +54,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         tokens. "auto" is the pooling of a fitted estimator. For a checkpoint it is what its folder declares for
         sentence-transformers, "mean" or "cls", and "mean" if it declares nothing.
     prompt : str, default=None
-        What is put before each text, such as "query: ", for encoders that were trained with it.
+        What is put before each text, such as "query: ", for encoders that were trained with it. None is the
+        default prompt that the folder of a checkpoint declares for sentence-transformers, or "".
     batch_size : int, default=32
         A batch holds at most as many tokens as `batch_size` texts of full length.
     device : str or torch.device, default="auto"
@@ -69,6 +70,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         The tokenizer of the encoder.
     net_ : InferenceNet
         The skorch net around the encoder.
+    prompt_ : str
+        What is put before each text.
     n_features_in_ : int
         Number of text columns, which is 1, if `X` was a DataFrame or 2-D array.
     feature_names_in_ : ndarray of shape (1,)
@@ -81,7 +84,9 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     Notes
     -----
     The vectors are float32 (float64 with ``precision="float64"``) and not normalised. For cosine
-    similarity, add a `sklearn.preprocessing.Normalizer` after this transformer.
+    similarity, add a `sklearn.preprocessing.Normalizer` after this transformer. A checkpoint's folder may ask
+    sentence-transformers for more than a "mean" or "cls" pooling and a normalisation, such as a pooling by
+    maximum or a dense layer. A warning then names what is missing.
 
     Examples
     --------
@@ -110,6 +115,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     }
 
     net_: InferenceNet
+    prompt_: str
 
     def __init__(
         self,
@@ -163,6 +169,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         """
         with unchanged_by_failure(self):
             self._check_X(X, reset=True)
+            self.prompt_ = self.prompt or ""
             device = resolve_device(self.device)
             precision = resolve_precision(self.precision, device)
             with seeded(0, device):
@@ -198,7 +205,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         """
         check_is_fitted(self)
         [texts] = self._check_X(X, reset=False)
-        prompted = texts if self.prompt is None else [self.prompt + text for text in texts]
+        prompted = [self.prompt_ + text for text in texts] if self.prompt_ else texts
         dataset = self._text_encoder.encode((prompted,))
         warn_if_unknown(self._text_encoder.unknown_tokens(dataset))
         return self.net_.predict_features(dataset)
@@ -236,7 +243,9 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         config = load_config(folder)
         tokenizer = load_tokenizer(folder, config)
         encoder = load_encoder(folder, config, random_pooler="raise" if self.pooling == "pooler" else "ignore")
-        pooling = (declared_pooling(folder) or "mean") if self.pooling == "auto" else self.pooling
+        if self.prompt is None:
+            self.prompt_ = declared_prompt(folder)
+        pooling = (declared_pooling(folder, self.prompt_) or "mean") if self.pooling == "auto" else self.pooling
         module = PooledEncoder(config, encoder=encoder, pooling=pooling)
         return self._wrap(module, tokenizer, precision)
 

@@ -10,13 +10,15 @@ _POOLINGS = {"cls": "cls", "cls_token": "cls", "mean": "mean", "mean_tokens": "m
 _READ_HERE = {"Transformer", "Pooling", "Normalize"}  # vectors are not normalised; that is documented
 
 
-def declared_pooling(folder):
+def declared_pooling(folder, prompt=""):
     """The pooling that the folder of a checkpoint declares, with a warning where it asks for more.
 
     Parameters
     ----------
     folder : Path
         As `resolve_checkpoint` returns it.
+    prompt : str, default=""
+        What is put before each text.
 
     Returns
     -------
@@ -27,10 +29,13 @@ def declared_pooling(folder):
     kinds = {str(module.get("type")).rpartition(".")[2]: module for module in modules}
     if "Pooling" not in kinds:
         return None
-    config = _read(folder / kinds["Pooling"].get("path", "") / "config.json", dict) or {}
+    config = _read(folder / str(kinds["Pooling"].get("path", "")) / "config.json", dict) or {}
     modes = {key.removeprefix("pooling_mode_") for key, value in config.items() if value is True} - {"include_prompt"}
-    modes |= {config["pooling_mode"]} if isinstance(config.get("pooling_mode"), str) else set()
+    named = config.get("pooling_mode") or []
+    modes |= set(map(str, named if isinstance(named, list) else [named]))
     unknown = sorted(modes - _POOLINGS.keys()) + sorted(kinds.keys() - _READ_HERE)
+    if prompt and config.get("include_prompt") is False:
+        unknown.append("a pooling without the prompt's tokens")
     found = {_POOLINGS[mode] for mode in modes & _POOLINGS.keys()}
     if unknown or len(found) > 1:
         warn_user(
@@ -40,6 +45,14 @@ def declared_pooling(folder):
             about=("pooling", str(folder)),
         )
     return found.pop() if len(found) == 1 else None
+
+
+def declared_prompt(folder):
+    """What sentence-transformers puts before each text if no prompt is given: the folder's default prompt, a str."""
+    config = _read(folder / "config_sentence_transformers.json", dict) or {}
+    prompts = config.get("prompts")
+    prompt = prompts.get(str(config.get("default_prompt_name"))) if isinstance(prompts, dict) else None
+    return prompt if isinstance(prompt, str) else ""
 
 
 def _read(path: Path, kind):
