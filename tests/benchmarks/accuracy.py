@@ -5,9 +5,11 @@ Usage::
     python -m tests.benchmarks.accuracy --data FOLDER [--rows 4000] [--seeds 3] [--tasks sst2 trec ...]
                                         [--sides trainer frozen "pooling=cls max_epochs=3" ...]
                                         [--parts dev test] [--scored-rows N] [--out accuracy.json]
+                                        [--model FOLDER]
 
 ``FOLDER`` holds ``sst2.csv.gz``, ``trec.csv.gz``, ``stsb.csv.gz``, ``emobank.csv.gz``,
-``goemotions.csv.gz`` and ``imdb5k.csv.gz``, each with a ``split`` column (train, dev, test). Every
+``goemotions.csv.gz`` and ``imdb5k.csv.gz``, and for checkpoints of other languages (``--model``)
+``d_cold_zh.csv.gz`` and ``d_germeval18_de.csv.gz``, each with a ``split`` column (train, dev, test). Every
 finished run is written to ``--out`` at once, and a run that stands there is not repeated: an
 interrupted call goes on where it stopped. The table at the end is Markdown.
 
@@ -80,7 +82,10 @@ TASKS = {
     "emobank": Task(["text"], ["V", "A", "D"], mean_pearson, "mean Pearson", "regression"),
     "goemotions": Task(["text"], None, micro_f1, "micro-F1", "multi_label_classification"),
     "imdb5k": Task(["text"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
+    "d_cold_zh": Task(["text"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
+    "d_germeval18_de": Task(["text"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
 }
+ENGLISH = [name for name in TASKS if not name.startswith("d_")]
 
 
 def load(task_name, folder, n_rows, seed, part_names, n_scored=None):
@@ -98,23 +103,23 @@ def load(task_name, folder, n_rows, seed, part_names, n_scored=None):
     return split[0], scored
 
 
-def fit_ours(task, train, seed, **changes):
+def fit_ours(task, train, seed, checkpoint, **changes):
     """Prediction function of this project's estimator."""
     from sklearn_bert import BertClassifier, BertRegressor
 
     estimator = BertRegressor if task.problem_type == "regression" else BertClassifier
     settings = {"max_epochs": N_EPOCHS, "max_length": MAX_LENGTH, "random_state": seed} | changes
-    return estimator(get_model_path(), **settings).fit(*train).predict
+    return estimator(checkpoint, **settings).fit(*train).predict
 
 
-def fit_trainer(task, train, seed, **changes):
+def fit_trainer(task, train, seed, checkpoint, **changes):
     """Prediction function of ``transformers.Trainer``, its arguments left at their defaults but for `changes`."""
     import torch
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(get_model_path())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     n_outputs, y, decode = _trainer_targets(task, train[1])
 
     def rows(texts, labels=None):
@@ -124,7 +129,7 @@ def fit_trainer(task, train, seed, **changes):
 
     transformers.set_seed(seed)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        get_model_path(), num_labels=n_outputs, problem_type=task.problem_type
+        checkpoint, num_labels=n_outputs, problem_type=task.problem_type
     )
     with tempfile.TemporaryDirectory() as folder:
         arguments = transformers.TrainingArguments(
@@ -145,7 +150,7 @@ def fit_trainer(task, train, seed, **changes):
     return lambda texts: decode(trainer.predict(rows(texts)).predictions)
 
 
-def fit_trainer_as_plain(task, train, seed):
+def fit_trainer_as_plain(task, train, seed, checkpoint):
     """Prediction function of ``transformers.Trainer`` with this project's plain settings."""
     import torch
 
@@ -153,6 +158,7 @@ def fit_trainer_as_plain(task, train, seed):
         task,
         train,
         seed,
+        checkpoint,
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
         learning_rate=PLAIN["learning_rate"],
@@ -175,11 +181,11 @@ def _trainer_targets(task, y):
     return n_outputs, scaled.tolist(), lambda logits: logits[:, 0] if n_outputs == 1 else logits
 
 
-def fit_frozen(task, train, seed):
+def fit_frozen(task, train, seed, checkpoint):
     """Prediction function of a linear model on sentence embeddings."""
     from sentence_transformers import SentenceTransformer
 
-    encoder = SentenceTransformer(str(get_model_path()), device="cpu")
+    encoder = SentenceTransformer(checkpoint, device="cpu")
     encoder.max_seq_length = MAX_LENGTH
 
     def embed(texts):
@@ -193,7 +199,7 @@ def fit_frozen(task, train, seed):
     return lambda texts: model.predict(embed(texts))
 
 
-def fit_tfidf(task, train, seed):
+def fit_tfidf(task, train, seed, checkpoint):
     """Prediction function of a linear model on word counts."""
 
     def join(texts):
@@ -255,10 +261,13 @@ def main():
     parser.add_argument("--data", required=True, help="folder of the .csv.gz files")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", default=ENGLISH, choices=list(TASKS))
     parser.add_argument("--sides", nargs="+", default=list(SIDES))
     parser.add_argument("--parts", nargs="+", default=["dev", "test"], choices=["dev", "test"])
     parser.add_argument("--scored-rows", type=int, help="score the first so many rows of a part only")
+    parser.add_argument(
+        "--model", default=str(get_model_path()), help="folder of the checkpoint; MiniLM is the default"
+    )
     parser.add_argument("--out", type=Path, default=Path("accuracy.json"))
     args = parser.parse_args()
     results = json.loads(args.out.read_text()) if args.out.exists() else []
@@ -270,7 +279,7 @@ def main():
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            predict = parse_side(side)(TASKS[name], train, seed)
+            predict = parse_side(side)(TASKS[name], train, seed, args.model)
             seconds = round(time.perf_counter() - start, 1)
             scores = {part: float(TASKS[name].score(y, predict(X))) for part, (X, y) in parts.items()}
         run = {"task": name, "side": side, "rows": args.rows, "seed": seed}

@@ -32,7 +32,7 @@ N_EPOCHS = 3
 def time_trainer(task, train, scored, seed):
     """Seconds of a training with Trainer's defaults, and the score."""
     start = time.perf_counter()
-    predict = fit_trainer(task, train, seed, num_train_epochs=N_EPOCHS)
+    predict = fit_trainer(task, train, seed, str(get_model_path()), num_train_epochs=N_EPOCHS)
     seconds = time.perf_counter() - start
     return seconds, task.score(scored[1], predict(scored[0]))
 
