@@ -109,8 +109,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         This needs less memory and about a third more training time.
     learning_rate : float or "auto", default="auto"
         Peak learning rate of AdamW [2]_. The rate rises linearly during the warm-up and then falls linearly
-        towards 0. "auto" is 5e-5 for the hidden size of bert-base (768), and inversely proportional to the
-        hidden size: 1e-4 for 384.
+        towards 0. "auto" is 5e-5 for 12 layers of hidden size 768, as in bert-base. It is lower for wider and
+        deeper models, and higher for narrower ones: 1e-4 for 384. RoBERTa and DeBERTa have lower ones.
     head_learning_rate : float, "auto" or None, default="auto"
         Peak learning rate of the head: the last linear layer and the layers of `hidden_layer_sizes`. None
         is `learning_rate`. "auto" is so, too, unless the encoder is frozen, the head starts at random (a

@@ -17,7 +17,9 @@ _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "rando
 # A head that starts at random on features that stay: on tickets, SST-2, TREC and EmoBank, 200 to 1,000 rows, no other
 # of six factors from 1 to 1000 was better for a linear head and a hidden layer alike.
 _FROZEN_HEAD_FACTOR = 100.0
-_RATE_OF_BERT_BASE, _WIDTH_OF_BERT_BASE = 5e-5, 768  # the rate of the paper's grid that learns fastest
+# Of models with 12 layers of width 768: of the rates that the papers recommend, one of those that learn fastest.
+_BASE_RATE, _ROBERTA_RATE, _DEBERTA_RATE = 5e-5, 3e-5, 2e-5
+_LOWEST_RATE = 1e-5  # of the widest models, DeBERTa aside: no paper recommends less
 
 
 class Interval(_param_validation.Interval):
@@ -92,6 +94,16 @@ class Recipe(NamedTuple):
     head_learning_rate: float
 
 
+def auto_learning_rate(config):
+    """What ``learning_rate="auto"`` is for an encoder of this config; docs/accuracy.md compares it with the papers."""
+    width, depth = config.hidden_size / 768, config.num_hidden_layers / 12
+    # The wider or deeper the model, the more each step of Adam moves its outputs.
+    if config.model_type in ("deberta", "deberta-v2"):
+        return min(_DEBERTA_RATE / depth, _BASE_RATE) / width
+    rate = _ROBERTA_RATE if config.model_type in ("roberta", "xlm-roberta", "camembert") else _BASE_RATE
+    return max(rate / width / max(1, depth) ** 0.5, _LOWEST_RATE)
+
+
 def resolve_recipe(estimator, config, n_columns, declared_pooling=None):
     """The `Recipe` of the constructor's parameters, for an encoder of this config and so many text columns."""
     probe = estimator.head_init == "linear_probe"
@@ -99,8 +111,7 @@ def resolve_recipe(estimator, config, n_columns, declared_pooling=None):
     auto_pooling = declared_pooling or ("mean" if probe or frozen else "pooler")
     pooling = auto_pooling if estimator.pooling == "auto" else estimator.pooling
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
-    # The wider the model, the more each step of Adam moves its outputs: as ELECTRA's three sizes have it.
-    auto_rate = _RATE_OF_BERT_BASE * _WIDTH_OF_BERT_BASE / config.hidden_size
+    auto_rate = auto_learning_rate(config)
     rate = auto_rate if estimator.learning_rate == "auto" else estimator.learning_rate
     head_rate = rate if estimator.head_learning_rate in ("auto", None) else estimator.head_learning_rate
     random_start = not probe or len(estimator.hidden_layer_sizes)

@@ -1,12 +1,15 @@
 """The parameters of the constructor: validation, the meaning of "auto", and how they are passed to the net."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from skorch.callbacks import Callback
+from transformers import CONFIG_MAPPING
 
 from sklearn_bert import BertClassifier, BertVectorizer, TunedThresholdsClassifierCV
+from sklearn_bert._parameters import auto_learning_rate
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,36 @@ def test_auto_pooling_and_auto_pair_encoding_follow_head_init_and_freeze(
 def test_auto_learning_rate_follows_the_hidden_size(tiny_bert, reviews, learning_rate, expected):
     settings = {"max_epochs": 1, "device": "cpu", "learning_rate": learning_rate}
     assert BertClassifier(tiny_bert, **settings).fit(*reviews).net_.lr == pytest.approx(expected)
+
+
+def rows_of_the_table_of_learning_rates():
+    """Of each row of the table in docs/accuracy.md: model type, width, layers, lowest and highest rate, "auto"."""
+    page = (Path(__file__).parents[1] / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    lines = page.split("## Learning rates")[1].split("\n## ")[0].splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")][2:]
+    return [
+        pytest.param(row[1], int(row[2]), int(row[3]), *map(float, [*row[4].split(" to "), row[6]]), id=row[0])
+        for row in cells
+        if len(row) == 7
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "width", "layers", "low", "high", "auto"), rows_of_the_table_of_learning_rates()
+)
+def test_auto_learning_rate_is_what_the_papers_recommend(model_type, width, layers, low, high, auto):
+    if model_type not in CONFIG_MAPPING:
+        pytest.skip(f"this version of transformers has no {model_type}")
+    rate = auto_learning_rate(CONFIG_MAPPING[model_type](hidden_size=width, num_hidden_layers=layers))
+    assert low * (1 - 1e-9) <= rate <= high * (1 + 1e-9)
+    assert f"{rate:.1e}" == f"{auto:.1e}"
+
+
+def test_the_table_of_learning_rates_has_all_families():
+    types = [row.values[0] for row in rows_of_the_table_of_learning_rates()]
+    families = {"bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert", "modernbert"}
+    assert set(types) == families
+    assert len(types) > 20
 
 
 @pytest.mark.parametrize("sizes", [("a",), (2.5,), (0,), (-1,), (True,), [[2, 3]]], ids=str)
