@@ -42,7 +42,7 @@ from ._parameters import (
 )
 from ._plan import Plan
 from ._runtime.device import seeded
-from ._runtime.progress import write_line
+from ._runtime.progress import write_folded
 from ._storage.persistence import StorableMixin
 from ._training.callbacks import SklearnCallbackBridge, make_callbacks
 from ._training.training_net import BertNet
@@ -154,7 +154,7 @@ class BaseBertEstimator(
             attributes = self._train(net, plan, target, text_encoder, dataset, held_out, bridge)
         self._adopt(net.release_training_state(), attributes)
         if self.verbose and plan.group.is_first:
-            write_line(self.summary_)
+            write_folded(self.summary_)
         warn_if_truncated(self.truncation_)
         warn_if_unknown(self.unknown_tokens_)
 

@@ -3,6 +3,8 @@
 The bars are text in notebooks too: tqdm's widgets warn where ipywidgets is absent, and exported notebooks lack them.
 """
 
+from textwrap import fill
+
 from tqdm import tqdm
 
 _INTERVAL = 0.5  # seconds between two updates of a bar
@@ -26,3 +28,8 @@ def _bar(name, total, verbose, **settings):
 def write_line(text):
     """Print a line without tearing a bar."""
     tqdm.write(str(text))
+
+
+def write_folded(text):
+    """Print a sentence in lines that fit in a terminal of 80 columns."""
+    write_line(fill(text, width=80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False))

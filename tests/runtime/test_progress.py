@@ -59,10 +59,11 @@ def test_a_notebook_keeps_a_bar_of_text_and_shows_no_warning(tiny_bert):
 # -- bars ----------------------------------------------------------------------------------------------
 
 
-def test_verbose_one_shows_one_bar_over_all_epochs_and_a_summary_line(tiny_bert, reviews, capsys):
+def test_verbose_one_shows_one_bar_over_all_epochs_and_a_summary_within_80_columns(tiny_bert, reviews, capsys):
     estimator = BertClassifier(tiny_bert, verbose=1, early_stopping=True, **FAST).fit(*reviews)
     out, err = capsys.readouterr()
-    assert out.splitlines() == [estimator.summary_]
+    assert " ".join(out.split()) == estimator.summary_
+    assert [len(line) > 80 for line in out.splitlines()] == [False, False]
     last = err.split("\r")[-1].strip()
     assert re.fullmatch(r"fit: 100%\|█+\| 129/129 \[.* texts/s, loss=\d\.\d+, score=\d\.\d+\]", last)
 
