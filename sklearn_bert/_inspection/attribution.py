@@ -55,6 +55,8 @@ class TokenAttribution:
     convergence_delta : float
         Sum of the attributions minus ``score - baseline_score``: the error of the numerical
         integration. A larger `n_steps` reduces it.
+    probability : float or None
+        The predicted probability of the class or label; None for an output of a regressor.
 
     References
     ----------
@@ -70,6 +72,7 @@ class TokenAttribution:
     score: float
     baseline_score: float
     convergence_delta: float
+    probability: float | None = None
 
 
 class ExplainMixin:
@@ -136,12 +139,15 @@ class ExplainedScore(NamedTuple):
         The class, label or position of the output.
     weights : ndarray of shape (num_labels,)
     offset : float
+    probability : float or None
+        That of the class or label.
     """
 
     output_kind: str
     target: object
     weights: np.ndarray
     offset: float
+    probability: float | None
 
 
 def select_scores(target, names, requested, logits):
@@ -167,7 +173,13 @@ def select_scores(target, names, requested, logits):
         positions = [names.index(requested)] * len(logits)
     else:
         raise ValueError(f"Got target={requested!r}, expected None or one of {names}. Pass what is to be explained.")
-    return [ExplainedScore(target.output_kind, names[k], *target.score_direction(k)) for k in positions]
+    probabilities = [None] * len(logits)
+    if hasattr(target, "predict_proba"):
+        probabilities = target.predict_proba(logits)[range(len(logits)), positions].tolist()
+    return [
+        ExplainedScore(target.output_kind, names[k], *target.score_direction(k), probability)
+        for k, probability in zip(positions, probabilities, strict=True)
+    ]
 
 
 def attribute_to_words(module, text_encoder, columns, scores, n_steps):
@@ -217,6 +229,7 @@ def attribute_to_words(module, text_encoder, columns, scores, n_steps):
                 score=float(score + explained.offset),
                 baseline_score=float(baseline_score + explained.offset),
                 convergence_delta=float(values.sum() - (score - baseline_score)),
+                probability=explained.probability,
             )
         )
     return attributions

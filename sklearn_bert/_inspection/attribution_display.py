@@ -28,10 +28,11 @@ _MAX_OPACITY = 0.5  # of a shade: with more, light text on a dark page would be 
 class TokenAttributionDisplay:
     """Attributions of words, as shaded text and as bars.
 
-    A notebook shows this object as HTML, in light and dark themes. Blue words speak for the target, orange
-    words with a dashed line speak against it. The shade is strongest for the word with the largest
-    attribution of the row. Text that the model did not see is faint. `plot` draws the words of one row
-    as bars.
+    A notebook shows this object as HTML, in light and dark themes. Each text begins with the target and its
+    probability; the scores behind it appear when the mouse is over them, and a word's attribution over the
+    word. Blue words speak for the target, orange words with a dashed line speak against it. The shade is
+    strongest for the word with the largest attribution of the row. Text that the model did not see is faint.
+    `plot` draws the words of one row as bars.
 
     Parameters
     ----------
@@ -123,12 +124,12 @@ class TokenAttributionDisplay:
         colors = np.where((values[shown] < 0)[:, None], _AGAINST, _FOR) / 255
         ax.barh(np.arange(len(shown)), values[shown], color=colors)
         # Words may contain dollar signs, which matplotlib would take for formulas.
-        title = f"{attribution.output_kind} {attribution.target}: {_summary(attribution)}"
+        title = f"{_target(attribution)}, {_value(attribution)}"
         *words, title = _drawable([*(attribution.words[i] for i in shown), title])
         ax.set_yticks(np.arange(len(shown)), labels=words, parse_math=False)
         ax.invert_yaxis()
         ax.axvline(0, color="grey", linewidth=0.8)
-        ax.set_xlabel("what the word adds to the score")
+        ax.set_xlabel(f"what the word adds to the score: {_arithmetic(attribution)}")
         ax.set_title(title, parse_math=False, fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -154,21 +155,33 @@ def _drawable(texts):
     return ["".join("\N{WHITE SQUARE}" if c in lacking else c for c in text) for text in texts]
 
 
-def _summary(attribution):
-    """The score as a sum, such as "score 1.5 = 0.25 without words + 1.25"."""
+def _target(attribution):
+    """What is explained, such as "delivery", or "output 0" of a regressor."""
+    return f"output {attribution.target}" if attribution.output_kind == "output" else str(attribution.target)
+
+
+def _value(attribution):
+    """What is predicted, such as "41 %", or a number of a regressor. Only 0 and 1 themselves are 0 and 100 %."""
+    percent = attribution.probability
+    if percent is None:
+        return f"{attribution.score:.3g}"
+    percent *= 100
+    return "< 1 %" if 0 < percent < 0.5 else "> 99 %" if 99.5 < percent < 100 else f"{percent:.0f} %"
+
+
+def _arithmetic(attribution):
+    """The score as a sum, such as "1.5 = 0.25 without words + 1.25"."""
     added = attribution.score - attribution.baseline_score
     sign = "-" if added < 0 else "+"
-    return f"score {attribution.score:.3g} = {attribution.baseline_score:.3g} without words {sign} {abs(added):.3g}"
+    return f"{attribution.score:.3g} = {attribution.baseline_score:.3g} without words {sign} {abs(added):.3g}"
 
 
 def _html(attribution):
-    """HTML of one attribution: a heading with the target and its score, then the texts."""
-    heading = (
-        f"{attribution.output_kind} <b>{escape(str(attribution.target))}</b>: {_summary(attribution)} "
-        f"(convergence delta {attribution.convergence_delta:.1g})"
-    )
+    """HTML of one attribution: a heading with the target and its probability, then the texts."""
+    details = f"score {_arithmetic(attribution)}, convergence delta {attribution.convergence_delta:.1g}"
+    heading = f"<b>{escape(_target(attribution))}</b>, {_value(attribution)}"
     texts = "".join(_text_html(attribution, k) for k in range(len(attribution.texts)))
-    return f'<p style="margin: 1em 0 0.2em">{heading}</p>{texts}'
+    return f'<p style="margin: 1em 0 0.2em" title="{details}">{heading}</p>{texts}'
 
 
 def _text_html(attribution, k):

@@ -51,8 +51,10 @@ def check_completeness(attribution, score, tolerance=1e-3):
 
 def test_explain_two_classes_sums_to_the_decision_function(fitted):
     margins = fitted.decision_function(TEXTS)
-    for attribution, margin in zip(fitted.explain(TEXTS, "good"), margins, strict=True):
+    probabilities = fitted.predict_proba(TEXTS)[:, 1]
+    for attribution, margin, p in zip(fitted.explain(TEXTS, "good"), margins, probabilities, strict=True):
         assert (attribution.output_kind, attribution.target) == ("class", "good")
+        assert attribution.probability == p
         check_completeness(attribution, margin)
     for opposite, expected in zip(fitted.explain(TEXTS, "bad"), fitted.explain(TEXTS, "good"), strict=True):
         np.testing.assert_allclose(opposite.attributions, -expected.attributions, atol=1e-12)
@@ -62,8 +64,10 @@ def test_explain_one_of_several_classes_sums_to_its_logit(tiny_bert, reviews):
     texts, _ = reviews
     y = length_in_words(texts) % 3 + 7
     estimator = BertClassifier(tiny_bert, **EXACT).fit(texts, y)
-    for attribution, logits in zip(estimator.explain(TEXTS, 8), estimator.decision_function(TEXTS), strict=True):
-        assert (attribution.output_kind, attribution.target) == ("class", 8)
+    probabilities = estimator.predict_proba(TEXTS)[:, 1]
+    explained = zip(estimator.explain(TEXTS, 8), estimator.decision_function(TEXTS), probabilities, strict=True)
+    for attribution, logits, p in explained:
+        assert (attribution.output_kind, attribution.target, attribution.probability) == ("class", 8, p)
         check_completeness(attribution, logits[1])
 
 

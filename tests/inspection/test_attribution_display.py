@@ -31,6 +31,7 @@ def attribution_of(*texts, values=None, **changes):
         "score": 1.5,
         "baseline_score": 0.25,
         "convergence_delta": -2e-4,
+        "probability": 0.412,
     }
     places = np.array(places, dtype=np.int64).reshape(-1, 3)
     return TokenAttribution(texts, words=tuple(words), places=places, attributions=values, **fields | changes)
@@ -97,10 +98,34 @@ def test_browser_shows_truncated_text_unchanged_and_marked(tmp_path):
 
 def test_browser_shows_target_names_unchanged(tmp_path):
     display = TokenAttributionDisplay([attribution_of("a text", target="<script>&amp;</script>")])
-    heading = evaluate(display._repr_html_(), "return document.querySelector('p').textContent", tmp_path)
-    assert heading == (
-        "class <script>&amp;</script>: score 1.5 = 0.25 without words + 1.25 (convergence delta -0.0002)"
-    )
+    script = "const p = document.querySelector('p'); return [p.textContent, p.title]"
+    assert evaluate(display._repr_html_(), script, tmp_path) == [
+        "<script>&amp;</script>, 41 %",
+        "score 1.5 = 0.25 without words + 1.25, convergence delta -0.0002",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [
+        (0.0, "0 %"),
+        (1e-9, "< 1 %"),
+        (0.006, "1 %"),
+        (0.412, "41 %"),
+        (0.994, "99 %"),
+        (0.9999, "> 99 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_display_begins_with_the_probability_in_percent(probability, shown):
+    display = TokenAttributionDisplay(attribution_of("a text", target="delivery", probability=probability)).plot()
+    assert display.ax_.get_title() == f"delivery, {shown}"
+    assert display.ax_.get_xlabel() == "what the word adds to the score: 1.5 = 0.25 without words + 1.25"
+
+
+def test_a_display_of_an_output_begins_with_its_number():
+    attribution = attribution_of("a text", output_kind="output", target=0, score=7.25, probability=None)
+    assert TokenAttributionDisplay(attribution).plot().ax_.get_title() == "output 0, 7.25"
 
 
 def test_html_in_texts_creates_no_element(tmp_path):
@@ -168,7 +193,7 @@ def test_plot_draws_a_bar_per_word_in_order_from_the_top():
     assert [bar.get_width() for bar in display.ax_.patches] == [3, 0, -1]
     assert display.ax_.yaxis_inverted()
     assert display.figure_ is display.ax_.figure
-    assert display.ax_.get_title() == "class good: score 1.5 = 0.25 without words + 1.25"
+    assert display.ax_.get_title() == "good, 41 %"
 
 
 def test_plot_with_max_words_keeps_the_words_with_the_longest_bars():
