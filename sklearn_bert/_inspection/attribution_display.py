@@ -129,7 +129,7 @@ class TokenAttributionDisplay:
         ax.set_yticks(np.arange(len(shown)), labels=words, parse_math=False)
         ax.invert_yaxis()
         ax.axvline(0, color="grey", linewidth=0.8)
-        ax.set_xlabel(f"what the word adds to the score: {_arithmetic(attribution)}")
+        ax.set_xlabel(f"what the word adds to the score\n{_arithmetic(attribution)}")
         ax.set_title(title, parse_math=False, fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -120,7 +120,7 @@ def test_browser_shows_target_names_unchanged(tmp_path):
 def test_a_display_begins_with_the_probability_in_percent(probability, shown):
     display = TokenAttributionDisplay(attribution_of("a text", target="delivery", probability=probability)).plot()
     assert display.ax_.get_title() == f"delivery, {shown}"
-    assert display.ax_.get_xlabel() == "what the word adds to the score: 1.5 = 0.25 without words + 1.25"
+    assert display.ax_.get_xlabel() == "what the word adds to the score\n1.5 = 0.25 without words + 1.25"
 
 
 def test_a_display_of_an_output_begins_with_its_number():
