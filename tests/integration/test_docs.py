@@ -1,5 +1,7 @@
-"""Every Python block of the README and the documentation runs, and relative links exist."""
+"""Every Python block of the README and the documentation runs and prints what the page shows; links lead somewhere."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -9,8 +11,27 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+# A block of text below a Python block, with one sentence such as "It prints:" between, is what that block prints.
+BLOCKS = re.compile(r"^```python\n(.*?)^```$(?:\n\n[^\n`]*:\n\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+
+
 def python_blocks(page):
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    """(code, what it prints or an empty str), in order."""
+    return BLOCKS.findall(page.read_text())
+
+
+def words_and_numbers(text):
+    """Words and layout with each number as #, and the numbers."""
+    number = r"\d+\.\d+"
+    return re.sub(number, "#", text), [float(found) for found in re.findall(number, text)]
+
+
+def headings(page):
+    """The anchors that GitHub and the documentation give to headings."""
+    titles = re.findall(
+        r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL), re.M
+    )
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.slow
@@ -18,11 +39,29 @@ def python_blocks(page):
 def test_python_blocks_of_a_page_run_in_order(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     namespace = {}
-    for block in python_blocks(page):
-        exec(compile(block, str(page), "exec"), namespace)
+    for block, shown in python_blocks(page):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(block, str(page), "exec"), namespace)
+        if shown:
+            (words, numbers), (shown_words, shown_numbers) = map(words_and_numbers, (printed.getvalue(), shown))
+            assert words == shown_words
+            assert numbers == pytest.approx(shown_numbers, abs=0.1)  # other processors round in another way
+
+
+def test_the_readme_shows_what_its_first_example_prints():
+    code, shown = python_blocks(ROOT / "README.md")[0]
+    assert code.count("print(") == 2
+    assert words_and_numbers(shown)[0].splitlines()[:2] == ["['billing']", "# account"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_of_a_page_point_to_existing_files(page):
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
-    assert all((page.parent / target).exists() for target in targets)
+    text = page.read_text()
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_a_section_of_a_page_lead_to_a_heading(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]*\.md)?#([^)]+)\)", page.read_text())
+    assert [link for link in links if link[1] not in headings(page.parent / link[0] if link[0] else page)] == []
