@@ -1,10 +1,15 @@
 """How the documentation is built: `sphinx-build -W docs docs/_build/html`, without network."""
 
+import sys
+from pathlib import Path
+
 from docutils import nodes
 from docutils.utils.math import latex2mathml
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the gallery looks up what a story imports
 
 import sklearn_bert
+
+sys.path.append(str(Path(__file__).parent / "_extensions"))
 
 project = "sklearn_bert"
 author = "the sklearn_bert developers"
@@ -17,6 +22,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "page_details",
 ]
 exclude_patterns = ["_build", "_templates", "measurements"]
 templates_path = ["_templates"]
@@ -32,9 +38,17 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_bert"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
+html_favicon = "_static/logo.svg"
 html_show_sourcelink = False
 html_sidebars = {"index": [], "changes": [], "architecture": []}
 html_theme_options = {
+    "logo": {
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+        "text": f"sklearn_bert {version}",
+        "alt_text": "",  # the text says it
+    },
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
