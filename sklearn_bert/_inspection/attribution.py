@@ -1,10 +1,4 @@
-"""Explain predictions: integrated gradients on the embeddings, summed over the subwords of each word.
-
-The baseline is the same text without its words: each token that is not special is replaced by padding. Captum
-integrates the gradient of the score along the straight line from the baseline to the text. The attributions of
-all words sum to the difference of the two scores. They are computed in the precision of the weights (float32 or
-float64), without autocast.
-"""
+"""Explain predictions: what each word of a text adds to a score, summed over its subwords."""
 
 from __future__ import annotations
 
@@ -14,15 +8,11 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import nn
 
 from .._encoding.batching import pad_collate
-from .._runtime.optional_dependencies import import_extra
+from .integrated_gradients import integrated_gradients
 from .words import sum_over_words
-
-_TOKENS_AT_A_TIME = 4096  # padded tokens in one forward and backward pass: memory must not grow with n_steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +41,8 @@ class TokenAttribution:
         The logit of the class or label (with two classes: the margin over the other class), or the
         output in y's units.
     baseline_score : float
-        The score of the baseline: the text with its words replaced by padding.
+        The score of the baseline: the text with its words replaced by padding, or by the mask token where
+        the score jumps beside padding.
     convergence_delta : float
         Sum of the attributions minus ``score - baseline_score``: the error of the numerical
         integration. A larger `n_steps` reduces it.
@@ -103,7 +94,8 @@ class ExplainMixin:
         ------
         ValueError
             If `target` is unknown, or None with several outputs; if `n_steps` is not a positive int; or
-            if the tokenizer does not report which characters a token stands for.
+            if the tokenizer does not report which characters a token stands for, or the encoder does not
+            compute from embeddings what it computes from token ids.
         ImportError
             If Captum is not installed.
 
@@ -200,7 +192,7 @@ def attribute_to_words(module, text_encoder, columns, scores, n_steps):
     """
     if not isinstance(n_steps, Integral) or n_steps < 1:
         raise ValueError(f"Got n_steps={n_steps!r}, expected an int of at least 1. 64 do for most texts.")
-    integrate = _integrated_gradients(module, n_steps)
+    integrate = integrated_gradients(module, text_encoder.tokenizer, n_steps)
     dataset, places = text_encoder.encode(columns), text_encoder.places(columns)
     pad = text_encoder.tokenizer.pad_token_id
     attributions = []
@@ -211,7 +203,7 @@ def attribute_to_words(module, text_encoder, columns, scores, n_steps):
             row_places = places[row * dataset.n_texts : (row + 1) * dataset.n_texts]
             inputs, _ = pad_collate([dataset[row]], pad)
             is_word = np.stack([_is_word(of_text, inputs["input_ids"].shape[1]) for of_text in row_places])
-            values, score_and_baseline = integrate(inputs, is_word, pad, explained.weights)
+            values, score_and_baseline = integrate(inputs, is_word, explained.weights)
             token_places.append(_read_places(row_places))
             token_values.append(values[is_word] / len(windows))  # in the order of the places: text by text
             window_scores.append(score_and_baseline)
@@ -233,61 +225,6 @@ def attribute_to_words(module, text_encoder, columns, scores, n_steps):
             )
         )
     return attributions
-
-
-class _Scorer(nn.Module):
-    """Token ids (B, n_texts, T) to the explained scores (B,), without their offset."""
-
-    def __init__(self, module):
-        super().__init__()
-        self.module = module
-        # Captum adds hooks to a layer. This wrapper is not part of `module`, so predictions in other threads
-        # do not run them.
-        self.embeddings = nn.Sequential(module.bert.get_input_embeddings())
-
-    def forward(self, input_ids, attention_mask, token_type_ids, weights):
-        inputs = {"inputs_embeds": self.embeddings(input_ids), "attention_mask": attention_mask}
-        inputs["token_type_ids"] = token_type_ids
-        logits = self.module(**{name: x.flatten(0, 1) for name, x in inputs.items()}, return_dict=False)[0]
-        return (logits * weights).sum(dim=1)
-
-
-def _integrated_gradients(module, n_steps):
-    """Build the function that explains one row.
-
-    Returns
-    -------
-    integrate : callable
-        ``integrate(inputs, is_word, pad_token_id, weights)`` takes the tensors of one row from `pad_collate`, a
-        mask of the words' tokens (n_texts, T) and the weights of the score (num_labels,). It returns the
-        attributions of the tokens, (n_texts, T) float64, and a list of the score and the baseline score.
-    """
-    captum_attr = import_extra("captum.attr", "explain", "explain")
-    module.eval()
-    scorer = _Scorer(module)
-    method = captum_attr.LayerIntegratedGradients(scorer, scorer.embeddings)
-    device, dtype = module.classifier.weight.device, module.classifier.weight.dtype
-
-    def integrate(inputs, is_word, pad_token_id, weights):
-        # (1, n_texts, T): for Captum a pair is one row, for a bi-encoder as for a cross-encoder.
-        ids, mask, types = (
-            inputs[name].unsqueeze(0).to(device) for name in ("input_ids", "attention_mask", "token_type_ids")
-        )
-        baseline = torch.where(torch.from_numpy(is_word).to(device), pad_token_id, ids)
-        fixed = mask, types, torch.as_tensor(weights, dtype=dtype, device=device).unsqueeze(0)
-        with torch.inference_mode(False):  # Captum turns gradients on, but does not leave inference mode
-            by_dimension = method.attribute(
-                ids,
-                baseline,
-                additional_forward_args=fixed,
-                n_steps=n_steps,
-                internal_batch_size=max(1, _TOKENS_AT_A_TIME // ids.numel()),
-            )  # (1, n_texts, T, H)
-        with torch.no_grad():
-            scores = [scorer(x, *fixed).item() for x in (ids, baseline)]
-        return by_dimension[0].cpu().sum(dim=-1, dtype=torch.float64).numpy(), scores
-
-    return integrate
 
 
 def _is_word(places, width):

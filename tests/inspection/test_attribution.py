@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from transformers import AutoModel, DistilBertConfig, ElectraConfig, RobertaConfig
 
 from sklearn_bert import BertClassifier, BertRegressor
-from sklearn_bert._inspection.attribution import _Scorer
+from sklearn_bert._inspection.integrated_gradients import _Scorer
 from tests.conftest import WORDS, make_tokenizer
 from tests.helpers import cases, exactly
 
@@ -302,7 +302,7 @@ def test_explain_sets_no_hook_on_a_layer_that_predictions_use(fitted):
 
 def test_explain_in_smaller_batches_gives_the_same_attributions(fitted, monkeypatch):
     whole = fitted.explain(TEXTS)
-    monkeypatch.setattr("sklearn_bert._inspection.attribution._TOKENS_AT_A_TIME", 50)
+    monkeypatch.setattr("sklearn_bert._inspection.integrated_gradients._TOKENS_AT_A_TIME", 50)
     for a, b in zip(whole, fitted.explain(TEXTS), strict=True):
         np.testing.assert_allclose(a.attributions, b.attributions, atol=1e-12)
 
