@@ -14,6 +14,7 @@ TRIED_FAMILIES = frozenset(
     "albert bert camembert deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert rembert roberta "
     "xlm-roberta".split()
 )
+_UNSTABLE_IN_BFLOAT16 = frozenset({"yoso"})  # the arc cosine of a cosine that was rounded to more than 1
 _SHORT, _LONG = 5, 17  # tokens; no multiple of a usual size of blocks
 _LEAK = 1e-5  # of the size of the features; a hundred times float32's rounding
 
@@ -58,6 +59,8 @@ def padding_leaks(module: PooledEncoder, pad_token_id: int) -> bool:
 def try_encoder(module: PooledEncoder, pad_token_id: int, width: int = _LONG) -> torch.Tensor:
     """Features of a short text in a batch of this width, of a bi-encoder of the short text twice, (1, n_features)."""
     device = next(module.parameters()).device
+    if module.config.model_type in _UNSTABLE_IN_BFLOAT16 and torch.is_autocast_enabled(device.type):
+        raise RuntimeError("In this dtype some texts have features that are no numbers.")
     ids = torch.arange(pad_token_id + 1, pad_token_id + 1 + width, device=device) % module.config.vocab_size
     mask = (torch.arange(width, device=device) < _SHORT).long()
     rows = [torch.where(mask == 1, ids, pad_token_id), mask, torch.zeros_like(ids)]

@@ -49,6 +49,17 @@ def test_some_families_cannot_compute_in_bfloat16(model_type):
         try_encoder(module, 0)
 
 
+def test_yoso_has_features_that_are_no_numbers_in_bfloat16():
+    module = module_of("yoso")
+    texts = torch.randint(5, 50, (200, 64))
+    arguments = texts, torch.ones_like(texts), torch.zeros_like(texts)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert not module.features(*arguments).isfinite().all()
+        with pytest.raises(RuntimeError, match="dtype"):
+            try_encoder(module, 0)
+    assert try_encoder(module, 0).isfinite().all()
+
+
 def test_a_trial_leaves_dropout_off_and_the_weights_as_they_were():
     module = module_of("convbert").train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
