@@ -8,6 +8,7 @@ from docutils.utils.math import latex2mathml
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the gallery looks up what a story imports
 
 import sklearn_bert
+from sklearn_bert._inspection.html_view import DOCUMENTATION, HtmlViewMixin
 
 sys.path.append(str(Path(__file__).parent / "_extensions"))
 
@@ -36,6 +37,7 @@ myst_heading_anchors = 3
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_bert"
+html_baseurl = f"{DOCUMENTATION}/" if DOCUMENTATION else ""
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["copy.js"]
@@ -75,6 +77,9 @@ _OF_SCIKIT_LEARN = (  # in inherited docstrings
     "r2_score",
     "sphx_glr_auto_examples_miscellaneous_plot_set_output.py",
 )
+
+# The views of estimators on the gallery's pages lead to the API beside them, with or without an address.
+HtmlViewMixin._doc_link_template = "../api/sklearn_bert.{estimator_name}.html"
 
 # -- examples ----------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from sklearn.utils.validation import validate_data
 from transformers import PreTrainedTokenizerBase
 
 from ._data.text import check_texts
+from ._inspection.html_view import HtmlViewMixin
 
 
-class TextInputMixin:
+class TextInputMixin(HtmlViewMixin):
     """Estimators that take texts, or pairs of texts, and are fitted once they have a ``net_``."""
 
     tokenizer_: PreTrainedTokenizerBase

@@ -24,11 +24,12 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted, inde
 
 from ._cross_fitting import check_partition, check_probabilities
 from ._data.containers import column_names
+from ._inspection.html_view import HtmlViewMixin
 from ._parameters import Interval
 from ._typing import Targets, available_if, fit_context
 
 
-class TunedThresholdsClassifierCV(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Multi-label classifier that tunes the threshold of each label by cross-validation.
 
     scikit-learn's ``TunedThresholdClassifierCV`` does this for two classes. For macro-averaged F1, the
