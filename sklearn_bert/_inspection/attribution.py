@@ -30,8 +30,9 @@ class TokenAttribution:
         regressor the position of the output.
     words : tuple of n_words str
         The words as written, in the order of the texts, without special tokens: letters that belong
-        together, each ideograph and each punctuation mark by itself [1]_. A token that spans several of
-        them makes one word of them. Text that was cut is in no word.
+        together, each ideograph and each punctuation mark by itself [1]_. A letter with its marks and an
+        emoji of several code points stay whole. A token that spans several words makes one word of them, as
+        in Chinese, Japanese and Thai. Text that was cut is in no word.
     attributions : ndarray of shape (n_words,), float64
         What each word adds to the score: positive values speak for the target, negative values
         against it.

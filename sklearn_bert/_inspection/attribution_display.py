@@ -99,7 +99,7 @@ class TokenAttributionDisplay:
     def plot(self, ax: Axes | None = None, *, row: int = 0, max_words: int = 20) -> Self:
         """Draw the words of a row as bars, from top to bottom in the order of the text.
 
-        Needs the extra ``plot``.
+        Needs the extra ``plot``. Words that are written from right to left need matplotlib 3.11.
 
         Parameters
         ----------

@@ -2,7 +2,8 @@
 
 Words are those of Unicode's rules for text segmentation (Unicode Standard Annex 29): letters that belong together,
 each ideograph and each punctuation mark by itself. A token that spans several of them cannot be split, and makes one
-word of them. What no token stands for, because the text was cut, is in no word.
+word of them. What no token stands for, because the text was cut, is in no word. A letter with its marks, or an emoji
+of several code points, stays whole: it is in the word of the token that begins it.
 """
 
 import unicodedata
@@ -11,6 +12,9 @@ import numpy as np
 import regex
 
 _BOUNDARY = regex.compile(r"\b", regex.WORD | regex.V1)
+_CLUSTER = regex.compile(
+    r"\X"
+)  # what a reader calls one character; the rules for words split some, as in Thai and Khmer
 
 
 def sum_over_words(text, spans, values):
@@ -29,7 +33,8 @@ def sum_over_words(text, spans, values):
         The characters where each word begins and ends, in the order of the text.
     values : ndarray of shape (n_words,), float64
     """
-    boundaries = [match.start() for match in _BOUNDARY.finditer(text)]
+    clusters = [match.start() for match in _CLUSTER.finditer(text)] + [len(text)]
+    boundaries = sorted({match.start() for match in _BOUNDARY.finditer(text)}.intersection(clusters))
     order = np.lexsort((spans[:, 1], spans[:, 0]))
     words, pending = [], 0.0
     for i in order:
@@ -37,7 +42,7 @@ def sum_over_words(text, spans, values):
         if begin == end:  # a space by itself belongs to the word behind it
             pending += values[i]
             continue
-        end = _with_marks(text, end)
+        end = _with_marks(text, clusters[np.searchsorted(clusters, end)])
         if words and _continues(text, words[-1], begin, boundaries):
             words[-1][1] = max(words[-1][1], end)
             words[-1][2] += values[i] + pending
@@ -53,7 +58,10 @@ def sum_over_words(text, spans, values):
 
 def _continues(text, word, begin, boundaries):
     """Whether a token that begins here belongs to the word before it: no boundary and nothing unread between them."""
-    if begin < word[1]:
+    invisible = all(
+        unicodedata.category(c) in ("Cf", "Cc") for c in text[word[0] : word[1]]
+    )  # such as a byte order mark
+    if begin < word[1] or (invisible and begin == word[1]):
         return True
     same = np.searchsorted(boundaries, begin, side="right") == np.searchsorted(boundaries, word[1] - 1, side="right")
     return bool(same) and all(_is_part_of_a_character(c) for c in text[word[1] : begin])

@@ -3,14 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+import regex
 import torch
 from sklearn.exceptions import NotFittedError
-from transformers import AutoModel, DistilBertConfig, ElectraConfig, RobertaConfig
+from transformers import AutoModel, AutoTokenizer, BertModel, DistilBertConfig, ElectraConfig, RobertaConfig
 
 from sklearn_bert import BertClassifier, BertRegressor
 from sklearn_bert._inspection.integrated_gradients import _Scorer
-from tests.conftest import WORDS, make_tokenizer
+from tests.conftest import WORDS, make_config, make_tokenizer
 from tests.helpers import cases, exactly
+from tests.inspection.languages import TEXTS as TEXTS_OF_LANGUAGES
+from tests.inspection.languages import WORDS as WORDS_OF_LANGUAGES
+from tests.model.tokenizers_of_families import tokenizer_of
 
 EXACT = {
     "max_epochs": 3,
@@ -175,6 +179,26 @@ def test_explain_merges_word_pieces_to_words_as_written(fitted, text, words):
     assert list(attribution.words) == words
     assert [text[begin:end] for _, begin, end in attribution.places] == words
     assert attribution.attributions.shape == (len(words),)
+
+
+@pytest.mark.parametrize("kind", ["MiniLM's WordPiece", "SentencePiece"])
+def test_explain_has_whole_words_at_their_places_in_every_language(kind, minilm, tmp_path, reviews):
+    if kind == "SentencePiece":
+        tokenizer = tokenizer_of("xlm-roberta", [*TEXTS_OF_LANGUAGES.values(), *reviews[0]])
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(minilm)
+    BertModel(make_config(len(tokenizer))).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    classifier = BertClassifier(str(tmp_path), **EXACT | {"max_epochs": 1}).fit(*reviews)
+    for (language, text), attribution in zip(
+        TEXTS_OF_LANGUAGES.items(), classifier.explain(list(TEXTS_OF_LANGUAGES.values()), n_steps=2), strict=True
+    ):
+        assert attribution.words == tuple(text[begin:end] for _, begin, end in attribution.places)
+        assert "".join(attribution.words) == "".join(text.split())
+        of_words = [character for word in attribution.words for character in regex.findall(r"\X", word)]
+        assert of_words == regex.findall(r"\X", "".join(text.split()))
+        if language in WORDS_OF_LANGUAGES.keys() - {"chinese", "emoji"}:  # a token may hold several of these
+            assert list(attribution.words) == WORDS_OF_LANGUAGES[language]
 
 
 def test_explain_a_long_text_covers_the_words_left_after_truncation(tiny_bert, reviews):

@@ -7,6 +7,7 @@ from matplotlib import pyplot, rc_context
 from sklearn_bert import BertClassifier, TokenAttribution, TokenAttributionDisplay
 from tests.browser import evaluate
 from tests.helpers import cases, exactly
+from tests.inspection.languages import TEXTS
 
 MARKUP = (
     "<script>document.body.textContent = 'gone'</script> <b>bold</b> &lt;i&gt; &amp; &#x41; \"quoted\" 'too' "
@@ -94,6 +95,20 @@ def test_browser_shows_truncated_text_unchanged_and_marked(tmp_path):
         "return [...document.querySelectorAll('span')].filter(s => s.title.startsWith('not')).map(s => s.textContent)"
     )
     assert evaluate(TokenAttributionDisplay([cut])._repr_html_(), truncated, tmp_path) == [f" {MARKUP}"]
+
+
+@pytest.mark.parametrize("language", ["marks", "english"])
+def test_browser_shows_words_in_the_direction_of_the_text(language, tmp_path):
+    display = TokenAttributionDisplay([attribution_of(TEXTS[language])])
+    script = (
+        "const text = document.querySelector('p[dir=auto]');"
+        "const left = [...text.querySelectorAll('span')].map(word => word.getBoundingClientRect().left);"
+        "return [getComputedStyle(text).direction, left, text.innerText]"
+    )
+    direction, left, shown = evaluate(display._repr_html_(), script, tmp_path)
+    assert direction == ("rtl" if language == "marks" else "ltr")
+    assert left == sorted(left, reverse=direction == "rtl")
+    assert shown == TEXTS[language]
 
 
 def test_browser_shows_target_names_unchanged(tmp_path):

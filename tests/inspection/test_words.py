@@ -1,36 +1,20 @@
 """Words are what a reader calls words, whatever the tokenizer, and hold no character that was not read."""
 
 import unicodedata
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from sklearn_bert._inspection.words import sum_over_words
 from tests.helpers import cases
-
-CHINESE = "房间很干净，但是早餐很差。"  # noqa: RUF001
-TEXTS = {
-    "english": "The room isn't bad. It costs 3.50, not more!",
-    "chinese": CHINESE,
-    "japanese": "これはペンです。",
-    "thai": "อาหารดีมาก",
-    "arabic": "الغرفة نظيفة جدا.",
-    "hindi": "कमरा बहुत साफ है।",
-    "accents": "e\u0301te\u0301 très bon",
-    "emoji": "ok 👍🏽 👨‍👩‍👧!",
-}
-WORDS = {
-    "english": ["The", "room", "isn't", "bad", ".", "It", "costs", "3.50", ",", "not", "more", "!"],
-    "chinese": list(CHINESE),
-    "arabic": ["الغرفة", "نظيفة", "جدا", "."],
-    "hindi": ["कमरा", "बहुत", "साफ", "है", "।"],
-    "accents": ["e\u0301te\u0301", "très", "bon"],
-    "emoji": ["ok", "👍🏽", "👨‍👩‍👧", "!"],
-}
+from tests.inspection.languages import CHINESE, TEXTS, WORDS
+from tests.model.tokenizers_of_families import ROBERTA_TOKENS, bytes_tokenizer, pieces_tokenizer
 
 
 def characters_tokenizer():
@@ -41,7 +25,7 @@ def characters_tokenizer():
     return tokenizer
 
 
-def bytes_tokenizer():
+def single_bytes_tokenizer():
     """Byte-level BPE without a merge: each byte is a token, and many tokens share one character."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -61,9 +45,23 @@ def wordpiece_tokenizer():
     return tokenizer
 
 
+@cache
+def trained_tokenizer(kind):
+    """A tokenizer whose pieces of several letters were learned from the texts."""
+    texts = list(TEXTS.values()) * 3
+    if kind == "Unigram":
+        return pieces_tokenizer(texts, ROBERTA_TOKENS)
+    if kind == "byte-level BPE":
+        return bytes_tokenizer(texts, ROBERTA_TOKENS, size=400)
+    tokenizer = wordpiece_tokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=["[UNK]"], show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
 TOKENIZERS = {
     "SentencePiece": characters_tokenizer(),
-    "byte-level BPE": bytes_tokenizer(),
+    "byte-level BPE": single_bytes_tokenizer(),
     "WordPiece": wordpiece_tokenizer(),
 }
 
@@ -83,7 +81,16 @@ def test_words_are_the_same_with_every_tokenizer(tokenizer, language):
     assert sums.sum() == len(tokenizer.encode(text).offsets)
 
 
-@pytest.mark.parametrize("language", ["japanese", "thai"])
+@pytest.mark.parametrize("kind", ["WordPiece", "Unigram", "byte-level BPE"])
+@pytest.mark.parametrize("language", TEXTS)
+def test_words_of_trained_tokenizers_cover_the_text_and_split_no_character(kind, language):
+    text = TEXTS[language]
+    words, _ = words_of(text, trained_tokenizer(kind).encode(text, add_special_tokens=False).offsets)
+    characters = regex.findall(r"\X", "".join(text.split()))
+    assert [character for word in words for character in regex.findall(r"\X", word)] == characters
+
+
+@pytest.mark.parametrize("language", ["japanese", "thai", "khmer"])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
 def test_a_script_without_spaces_has_several_words(tokenizer, language):
     text = TEXTS[language]
@@ -105,6 +112,11 @@ def test_a_script_without_spaces_has_several_words(tokenizer, language):
             "a cut end": ("https://example.com/page", [(0, 5), (5, 8), (8, 12)], ["https", "://", "exam"]),
             "a dropped accent": ("e\u0301te\u0301", [(0, 1), (2, 3), (3, 4)], ["e\u0301te\u0301"]),
             "an invisible hyphen": ("go\u00adod", [(0, 2), (3, 5)], ["go\u00adod"]),
+            "a byte order mark": ("\ufeffgood", [(0, 1), (1, 5)], ["\ufeffgood"]),
+            "a joiner without a letter": ("so \u200dbad", [(0, 2), (3, 4), (4, 7)], ["so", "\u200dbad"]),
+            "a vowel after its letter": ("น้ำ", [(0, 1), (2, 3)], ["น้ำ"]),
+            "a skin that was dropped": ("👍🏽!", [(0, 1), (2, 3)], ["👍🏽", "!"]),
+            "half of a family": ("👨‍👩‍👧 ok", [(0, 1), (5, 8)], ["👨‍👩‍👧", "ok"]),
             "windows that overlap": ("so bad", [(0, 2), (3, 6), (3, 6)], ["so", "bad"]),
             "nothing but spaces": ("  ", [(0, 1), (1, 2)], [" "]),
             "no token": ("", [], []),

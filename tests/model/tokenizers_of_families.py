@@ -52,12 +52,13 @@ def bytes_tokenizer(texts, tokens, size=320):
     return tokenizer
 
 
-def pieces_tokenizer(texts, tokens, size=150):
+def pieces_tokenizer(texts, tokens):
     """Unigram with a sign for a space and full-width forms made narrow, as SentencePiece makes one."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
+    size = len(set("".join(map(normalizers.NFKC().normalize_str, texts)))) + 100  # letters, and a hundred other pieces
     settings = {"vocab_size": size, "special_tokens": list(tokens.values()), "show_progress": False}
     tokenizer.train_from_iterator(texts, trainers.UnigramTrainer(unk_token=tokens["unk"], **settings))
     return tokenizer
