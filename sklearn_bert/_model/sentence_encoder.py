@@ -1,4 +1,4 @@
-"""What a checkpoint's folder declares if it is a sentence encoder: the files of sentence-transformers."""
+"""What a checkpoint's folder declares on the use of its encoder: for sentence-transformers, or for this package."""
 
 import json
 from contextlib import suppress
@@ -22,9 +22,13 @@ def declared_pooling(folder, prompt=""):
 
     Returns
     -------
-    pooling : {"cls", "mean"} or None
-        None if it declares none, or one that is not available.
+    pooling : {"cls", "mean", "pooler"} or None
+        None if it declares none, or one that is not available. In the folder of a stored estimator it is that of its
+        training.
     """
+    net = (_read(folder / "sklearn_bert.json", dict) or {}).get("net")
+    if isinstance(net, dict) and net.get("module__pooling") in ("cls", "mean", "pooler"):
+        return net["module__pooling"]
     modules = [module for module in _read(folder / "modules.json", list) or () if isinstance(module, dict)]
     kinds = {str(module.get("type")).rpartition(".")[2]: module for module in modules}
     if "Pooling" not in kinds:

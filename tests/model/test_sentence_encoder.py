@@ -108,6 +108,18 @@ def test_files_that_declare_nothing_are_no_reason_to_fail(folder, text):
     assert declared_pooling(folder) is None
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
+def test_the_folder_of_a_stored_estimator_declares_its_pooling(folder, reviews, tmp_path, pooling):
+    classifier = BertClassifier(folder, pooling=pooling, **FAST | {"max_epochs": 1}).fit(*reviews)
+    stored = tmp_path / "stored"
+    classifier.save_pretrained(stored)
+    vectors = BertVectorizer(str(stored), device="cpu").fit_transform(reviews[0])
+    np.testing.assert_array_equal(vectors, BertVectorizer(classifier, device="cpu").fit_transform(reviews[0]))
+    assert BertClassifier(str(stored), **FAST).fit(*reviews).module_.pooling == pooling
+    (stored / "sklearn_bert.json").write_text('{"net": []}')
+    assert declared_pooling(stored) is None
+
+
 @pytest.mark.usefixtures("no_network")
 def test_a_download_brings_the_declaration(hub):
     declare(hub.repository, modes(cls_token=True))
