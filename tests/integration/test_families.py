@@ -188,7 +188,8 @@ with random weights and its kind of tokenizer, and writes this page: `python -m 
 | precision="auto" | what it is where the hardware has bfloat16 |
 | explain | whole words, and attributions that sum to the difference of the scores |
 
-"no" is an error, whose sentence is below the table.
+"no" is an error, whose sentence is below the table. XLM and FlauBERT come with tokenizers that are written in Python;
+with these `explain` is an error too.
 
 """
 

@@ -66,8 +66,6 @@ OTHERS = {
     "mobilebert": SIZES | {"embedding_size": 8, "intra_bottleneck_size": 16, "true_hidden_size": 16},
     "mra": SIZES | {"block_per_row": 1},
     "roberta-prelayernorm": SIZES,
-    "roc_bert": SIZES
-    | {"pronunciation_vocab_size": 50, "shape_vocab_size": 50, "pronunciation_embed_dim": 8, "shape_embed_dim": 8},
     "roformer": SIZES | {"embedding_size": 16},
     "squeezebert": SIZES
     | {"embedding_size": 16, "post_attention_groups": 1}

@@ -11,10 +11,10 @@ BERT_ROWS = "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"
 ROBERTA_TOKENS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 ROBERTA_ROWS = "<s> $A </s>", "<s> $A </s> </s> $B </s>"
 
-BYTES_LIKE_ROBERTA = {"roberta", "data2vec-text", "longformer", "luke", "ibert", "roberta-prelayernorm"}
+BYTES_LIKE_ROBERTA = {"roberta", "data2vec-text", "longformer", "luke", "ibert", "mra", "roberta-prelayernorm"}
 BYTES_LIKE_BERT = {"deberta", "modernbert", "eurobert"}
-PIECES_LIKE_ROBERTA = {"xlm-roberta", "camembert", "xmod", "jina_embeddings_v3", "flaubert", "xlm"}
-PIECES_LIKE_BERT = {"albert", "deberta-v2", "rembert", "big_bird"}
+PIECES_LIKE_ROBERTA = {"xlm-roberta", "camembert", "xmod", "jina_embeddings_v3", "gte", "flaubert", "xlm"}
+PIECES_LIKE_BERT = {"albert", "deberta-v2", "rembert", "big_bird", "nystromformer", "yoso"}
 KINDS = {  # of a tokenizer, and the families that have it; all others have BERT's WordPiece
     "bytes, `<s>`": BYTES_LIKE_ROBERTA,
     "bytes, `[CLS]`": BYTES_LIKE_BERT,
