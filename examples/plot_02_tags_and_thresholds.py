@@ -43,7 +43,7 @@ probabilities = tuned.predict_proba(test["message"])
 for k, tag in enumerate(tags):
     precision, recall, _ = precision_recall_curve(test[tag], probabilities[:, k])
     ax.plot(recall, precision, label=f"{tag}, threshold {tuned.best_thresholds_[k]:.2f}")
-ax.set(xlabel="recall", ylabel="precision")
+ax.set(xlabel="recall", ylabel="precision", title="Precision and recall of each tag")
 ax.legend(fontsize="small")
 
 # %%

@@ -36,6 +36,7 @@ for name, model in models.items():
 # for the mean squared error.
 predicted = models["BertRegressor"].predict(test["message"])
 PredictionErrorDisplay.from_predictions(test["urgency"], predicted, kind="actual_vs_predicted")
+plt.gca().set_title("Urgency: predicted and true")
 plt.gcf().set_layout_engine("constrained")
 
 # %%

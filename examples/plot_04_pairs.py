@@ -41,14 +41,19 @@ print(train.sample(4, random_state=1).to_string(max_colwidth=48, index=False))
 # Bi-encoder and cross-encoder
 # ----------------------------
 columns = ["first", "second"]
+scores = {}
 for pair_encoding in ("bi_encoder", "cross_encoder"):
     clf = BertClassifier(get_model_path(), pair_encoding=pair_encoding, random_state=0)
     clf.fit(train[columns], train["together"])
     accuracy = accuracy_score(test["together"], clf.predict(test[columns]))
     auc = roc_auc_score(test["together"], clf.decision_function(test[columns]))
+    scores[pair_encoding] = {"accuracy": accuracy, "area under the ROC curve": auc}
     print(f"{pair_encoding:>13}: accuracy {accuracy:.3f}, area under the ROC curve {auc:.3f}")
     if pair_encoding == "bi_encoder":
         bi_encoder = clf
+
+ax = pd.DataFrame(scores).T.plot.bar(rot=0, ylim=(0.5, 1), figsize=(6, 3.5), title="Scores of the two encodings")
+ax.legend(loc="upper right")
 
 # %%
 # Pairs may also be a list of tuples.

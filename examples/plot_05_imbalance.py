@@ -46,7 +46,11 @@ for name, model in models.items():
         "F1": f1_score(test["cancel_threat"], predicted),
         "average precision": average_precision_score(test["cancel_threat"], model.predict_proba(test["message"])[:, 1]),
     }
-print(pd.DataFrame(rows).T.round(2))
+scores = pd.DataFrame(rows).T
+print(scores.round(2))
+ax = scores[["recall", "F1", "average precision"]].plot.barh(figsize=(6, 4), title="Scores of the rare class")
+ax.invert_yaxis()
+ax.figure.set_layout_engine("constrained")
 
 # %%
 # Accuracy hardly shows a difference. Average precision depends only on the order of the probabilities, so a threshold

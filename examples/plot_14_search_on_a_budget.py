@@ -100,7 +100,7 @@ print(table.round(5).to_string())
 fig, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 bars = ax.barh(table.index[::-1], table["seconds"][::-1])
 ax.bar_label(bars, [f"accuracy {value:.3f}" for value in table["accuracy"][::-1]], padding=4)
-ax.set(xlabel="seconds", xlim=(0, 1.3 * table["seconds"].max()))
+ax.set(title="Seconds and accuracy of each search", xlabel="seconds", xlim=(0, 1.3 * table["seconds"].max()))
 ax.spines[["top", "right"]].set_visible(False)
 
 # %%
