@@ -9,6 +9,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the ga
 
 import sklearn_bert
 from sklearn_bert._inspection.html_view import DOCUMENTATION, HtmlViewMixin
+from sklearn_bert._runtime import progress
 
 sys.path.append(str(Path(__file__).parent / "_extensions"))
 
@@ -83,6 +84,7 @@ HtmlViewMixin._doc_link_template = "../api/sklearn_bert.{estimator_name}.html"
 
 # -- examples ----------------------------------------------------------------------------------------
 
+progress._INTERVAL = 3600  # seconds; a page keeps each line that a bar once was, and the first and the last will do
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
