@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sklearn_bert import BertClassifier, BertRegressor
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -65,3 +67,28 @@ def test_relative_links_of_a_page_point_to_existing_files(page):
 def test_links_to_a_section_of_a_page_lead_to_a_heading(page):
     links = re.findall(r"\]\((?!https?:)([^)#]*\.md)?#([^)]+)\)", page.read_text())
     assert [link for link in links if link[1] not in headings(page.parent / link[0] if link[0] else page)] == []
+
+
+def words_of(name):
+    """The text of a page with single spaces."""
+    return " ".join((ROOT / name).read_text().split())
+
+
+def test_the_figures_of_the_readme_are_those_of_the_measured_pages():
+    readme, accuracy, performance = map(words_of, ("README.md", "docs/accuracy.md", "docs/performance.md"))
+    [points] = re.findall(r"([\d.]+) points above `transformers.Trainer`", readme)
+    assert f"the defaults are {points} points above Trainer on average" in accuracy
+    [times] = re.findall(r"(\d+) times sooner, the median", readme)
+    assert f"The median is {times} times." in accuracy
+    for competitor, figures in {
+        "`transformers.pipeline`, its defaults": r"([\d.]+) times as many short texts .* ([\d.]+) times as many long",
+        "`Trainer.predict`, bfloat16, batches of 32": r"It is ([\d.]+) and ([\d.]+) times as fast as `Trainer.predict`",
+    }.items():
+        [(short, long)] = re.findall(figures, readme)
+        assert re.search(rf"\| {re.escape(competitor)} \| \d+ \| {short} \| \d+ \| {long} \|", performance)
+
+
+def test_the_groups_of_parameters_are_complete():
+    table = (ROOT / "docs" / "first_parameters.md").read_text().split("<!-- groups -->")[1]
+    grouped = re.findall(r"`(\w+)`", table.split("| group |")[1])
+    assert sorted(grouped) == sorted(BertClassifier().get_params().keys() | BertRegressor().get_params().keys())
