@@ -25,6 +25,7 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "page_details",
+    "table_charts",
 ]
 exclude_patterns = ["_build", "_templates", "measurements"]
 templates_path = ["_templates"]

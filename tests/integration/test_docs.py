@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,11 @@ def test_the_figures_of_the_readme_are_those_of_the_measured_pages():
     }.items():
         [(short, long)] = re.findall(figures, readme)
         assert re.search(rf"\| {re.escape(competitor)} \| \d+ \| {short} \| \d+ \| {long} \|", performance)
+
+
+def test_sections_that_get_a_chart_exist():
+    charts = runpy.run_path(str(ROOT / "docs" / "_extensions" / "table_charts.py"))["CHARTS"]
+    assert [name for page, name in charts if name not in headings(ROOT / "docs" / f"{page}.md")] == []
 
 
 def test_the_groups_of_parameters_are_complete():
