@@ -124,7 +124,7 @@ class BaseBertEstimator(
         curve, n_steps = ([], 0) if role is FIRST else (self.loss_curve_, self.n_steps_)
         with self._fit_task(X, y, sample_weight, max_epochs=1) as bridge:
             rows = self._check_rows(X, y, sample_weight, role)
-            self._fit(Plan.of(self, rows, None, max_epochs=1), rows, None, bridge, classes=classes)
+            self._fit(Plan.of(self, rows, None, max_epochs=1, is_stream=True), rows, None, bridge, classes=classes)
             self.loss_curve_ = [*curve, *self.loss_curve_]
             self.n_iter_ = len(self.loss_curve_)
             self.n_steps_ += n_steps
@@ -149,7 +149,7 @@ class BaseBertEstimator(
         if held_out is not None:
             target.encode(held_out.y, VALIDATION)  # refuses other classes, in words about y_val
         with seeded(plan.seed, plan.device), torch.inference_mode(False):
-            net, text_encoder, origin = self._prepare(plan, target, len(rows.columns))
+            net, text_encoder, origin = self._prepare(plan, target, rows)
             dataset = text_encoder.encode(rows.columns, target.encode(rows.y), rows.weights_for(target), origin)
             attributes = self._train(net, plan, target, text_encoder, dataset, held_out, bridge)
         self._adopt(net.release_training_state(), attributes)
@@ -172,7 +172,7 @@ class BaseBertEstimator(
             )
         return rows.take(~mask), rows.take(mask)
 
-    def _prepare(self, plan, target, n_columns):
+    def _prepare(self, plan, target, rows):
         """An untrained net around the checkpoint, or the fitted weights, the encoder of its texts, and their origin."""
         if plan.resume:
             self.net_.check_structure()
@@ -186,7 +186,8 @@ class BaseBertEstimator(
             make_module = partial(BertModule.from_folder, folder)
             declared = declared_pooling(folder) if self.pooling == "auto" else None
         set_dropout(config, dropout=self.dropout, attention_dropout=self.attention_dropout)
-        recipe = resolve_recipe(self, config, n_columns, declared)
+        n_rows, n_columns = np.inf if plan.is_stream else len(rows.y), len(rows.columns)
+        recipe = resolve_recipe(self, config, n_columns, declared, n_rows, resumed=plan.resume)
         if plan.resume:
             check_same_structure(self, recipe)
         n_encoded_together = 1 if recipe.bi_encoder else n_columns

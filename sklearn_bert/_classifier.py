@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -96,10 +96,12 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         steps as fit in, which is measured while training, and has decayed when the time is up, in the middle
         of an epoch if need be. At least one step is made. Two fits need not be equal, since a machine is
         not always equally fast. None is no limit but `max_epochs`.
-    batch_size : int, default=32
-        Number of rows in a training step. In prediction, a batch holds at most as many tokens as
-        `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
-        takes less time and memory and does not change the result.
+    batch_size : int or "auto", default="auto"
+        Number of rows in a training step. "auto" is 32; for a classifier with one label per text it is 16
+        below 640 rows and 8 below 320, so that an epoch has about 20 steps or more. In prediction, a batch
+        holds at most as many tokens as `batch_size` rows of full length, for "auto" as 32 rows. On a CPU,
+        both are computed about 2,000 tokens at a time, which takes less time and memory and does not change
+        the result.
     micro_batch_size : int, default=None
         Maximum number of rows computed at a time. Gradients are summed over `batch_size` rows, so the update
         is the same except for the random numbers of dropout. None is `batch_size`. If the device runs out of
@@ -134,6 +136,12 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         frequencies. With several labels per row, it is the weight of each label in the rows that have it: a
         dict by position, or by column name if y is a DataFrame; "balanced" gives the rows with a label the
         same total weight as the rows without it.
+    contrastive_steps : int or "auto", default="auto"
+        Number of training steps before the first epoch in which the encoder learns which texts are of one
+        class: each step compares 16 texts with each other [8]_. The linear probe is then solved on the
+        outputs of this encoder. "auto" makes 20 if there are 16 training rows per class or fewer, each of
+        one text, and the head starts with the linear probe and the encoder is trained, otherwise 0. With
+        ``learning_rate="auto"`` these steps have twice the usual rate, and the epochs a fifth of it.
     label_smoothing : float, default=0.0
         Share of the target probability that is spread over all classes, or for each of several labels over
         yes and no. It makes predicted probabilities less extreme, and wrong labels less harmful [7]_.
@@ -192,8 +200,12 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     problem_type_ : str
         The mode, as Hugging Face names it: "single_label_classification" or
         "multi_label_classification".
+    batch_size_ : int
+        Number of rows in a training step: the value of "auto".
     learning_rate_ : float
         The peak learning rate that was used: the value of "auto".
+    contrastive_steps_ : int
+        The number of contrastive steps that were made.
     n_iter_ : int
         Number of epochs run by `fit`, and by all calls of `partial_fit` since.
     n_steps_ : int
@@ -248,6 +260,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     .. [5] C. Sun, X. Qiu, Y. Xu, X. Huang, "How to Fine-Tune BERT for Text Classification?", CCL 2019.
     .. [6] J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
     .. [7] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+    .. [8] L. Tunstall et al., "Efficient Few-Shot Learning Without Prompts", arXiv:2209.11055, 2022.
 
     Examples
     --------
@@ -263,11 +276,13 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     _parameter_constraints = {
         **BaseBertEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "contrastive_steps": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "threshold": [Interval(Real, 0, 1, closed="both"), "array-like", dict],
     }
 
     label_names_: np.ndarray
+    contrastive_steps_: int
 
     @explain_keywords
     def __init__(
@@ -287,7 +302,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         freeze: Literal["embeddings", "encoder"] | int | None = None,
         max_epochs: int = 3,
         max_seconds: float | None = None,
-        batch_size: int = 32,
+        batch_size: int | Literal["auto"] = "auto",
         micro_batch_size: int | None = None,
         gradient_checkpointing: bool = False,
         learning_rate: float | Literal["auto"] = "auto",
@@ -298,6 +313,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         max_grad_norm: float | None = 1.0,
         callbacks: Sequence[Any] | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        contrastive_steps: int | Literal["auto"] = "auto",
         label_smoothing: float = 0.0,
         threshold: float | ArrayLike | dict[Any, float] = 0.5,
         early_stopping: bool = False,
@@ -336,6 +352,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.class_weight = class_weight
+        self.contrastive_steps = contrastive_steps
         self.label_smoothing = label_smoothing
         self.threshold = threshold
         self.early_stopping = early_stopping

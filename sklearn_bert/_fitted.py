@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sklearn.utils.validation import check_is_fitted
 
+from ._encoding.samplers import BATCH_SIZE
 from ._encoding.truncation import TruncationReport
 from ._encoding.unknown_tokens import UnknownTokensReport
 from ._model.module import BertModule
@@ -18,6 +19,7 @@ class FittedAttributes:
 
     net_: BertNet
     problem_type_: str
+    batch_size_: int
     learning_rate_: float
     truncation_: TruncationReport
     unknown_tokens_: UnknownTokensReport
@@ -43,11 +45,16 @@ class FittedAttributes:
         kept = f", epoch {self.best_iter_} kept{by}" if hasattr(self, "best_iter_") else ""
         unknown = self.unknown_tokens_.n_unknown_rows
         read = f", {unknown} of unknown tokens only" if unknown else ""
+        contrastive = getattr(self, "contrastive_steps_", 0)
+        before = f"{contrastive} contrastive steps, then " if contrastive else ""
+        size = self.batch_size_ if hasattr(self, "batch_size_") and self.batch_size == "auto" else BATCH_SIZE
+        batches = "" if size == BATCH_SIZE else f" in batches of {size}"
         steps = "" if self.max_seconds is None else f" ({self.n_steps_} steps in max_seconds={self.max_seconds:g})"
         why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
-            f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {self.n_iter_} "
-            f"epoch{'s' * (self.n_iter_ != 1)}{steps}{kept}, {report.n_truncated} of {report.n_rows} rows cut{read}"
+            f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {before}"
+            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)}{batches}{steps}{kept}, "
+            f"{report.n_truncated} of {report.n_rows} rows cut{read}"
         )
 
     def _adopt(self, net, attributes):
@@ -65,6 +72,7 @@ def learned_attributes(net, target, text_encoder, truncation_, unknown_tokens_):
         "_text_encoder": text_encoder,
         "tokenizer_": text_encoder.tokenizer,
         "problem_type_": target.problem_type,
+        "batch_size_": net.training_config.batch_size,
         "learning_rate_": net.lr,
         "truncation_": truncation_,
         "unknown_tokens_": unknown_tokens_,
@@ -72,6 +80,8 @@ def learned_attributes(net, target, text_encoder, truncation_, unknown_tokens_):
         "n_steps_": sum(row.get("train_batch_count", 0) for row in history),
         "loss_curve_": [float(row["train_loss"]) for row in history if "train_loss" in row],
     }
+    if target.problem_type != "regression":
+        learned["contrastive_steps_"] = net.training_config.contrastive_steps
     if best_epoch(history):
         learned["validation_scores_"] = [row["valid_score"] for row in history]
         learned["validation_loss_curve_"] = [row["valid_loss"] for row in history]

@@ -28,10 +28,11 @@ class Plan(NamedTuple):
     seed: int
     max_epochs: int
     resume: bool  # from the weights fitted so far
+    is_stream: bool  # more rows may come: how many there are says nothing
     state_file: StateFile | None
 
     @classmethod
-    def of(cls, estimator, rows, held_out, max_epochs, checkpoint_dir=None) -> Self:
+    def of(cls, estimator, rows, held_out, max_epochs, checkpoint_dir=None, is_stream=False) -> Self:
         """The plan of fitting an estimator to these rows.
 
         Raises
@@ -59,4 +60,4 @@ class Plan(NamedTuple):
             fingerprint = {"device": str(device)} | training_fingerprint(estimator, rows, held_out, precision)
             state_file = StateFile(checkpoint_dir, fingerprint)
             seed = state_file.agree_on_seed(seed, fixed=estimator.random_state is not None)
-        return cls(device, precision, group, started, seed, max_epochs, resume, state_file)
+        return cls(device, precision, group, started, seed, max_epochs, resume, is_stream, state_file)

@@ -12,6 +12,7 @@ from skorch.callbacks import BatchScoring, Callback, EpochScoring, GradientNormC
 from torch.optim.lr_scheduler import LambdaLR
 
 from .._runtime.progress import training_bar
+from .contrastive import ContrastiveStart
 from .linear_probe import LinearProbe
 from .optim import WarmupDecayFactor
 from .time_budget import TimeBudget
@@ -38,6 +39,7 @@ def make_callbacks(config, *, started=0.0, progress=0, state_file=None, bridge=N
     callbacks : list of (name, callback) tuples and callbacks
     """
     own = {
+        "contrastive_start": ContrastiveStart() if config.contrastive_steps else None,
         "linear_probe": LinearProbe() if config.linear_probe else None,
         "time_budget": None if config.max_seconds is None else TimeBudget(config.max_seconds, started),
         "schedule": LinearWarmupDecay(config.warmup_fraction),

@@ -57,6 +57,11 @@ class ComputingMixin:
         with FastCpuKernels() if x.needs_encoder else nullcontext():
             return self._compute(x.logits, autocast=x.needs_encoder)
 
+    def infer_features(self, x):
+        """A batch of token ids to what the head takes, in float32 or better."""
+        with FastCpuKernels():
+            return self._compute(x.features)
+
     def _compute(self, method, *, autocast=True):
         """What a method of a batch gives, on the device and in the precision asked for; in float32 or better."""
         use_one_thread_after_fork()

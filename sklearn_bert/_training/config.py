@@ -12,6 +12,8 @@ class TrainingConfig:
     seed : int
         Of the order of the batches, and of the rows of the linear probe.
     max_epochs : int
+    batch_size : int or None
+        Rows in a training step. None: as in prediction.
     max_seconds : float or None
         Most seconds from the begin of the fit. None: no limit.
     learning_rate : float
@@ -32,12 +34,17 @@ class TrainingConfig:
     gradient_checkpointing : bool
     patience : int or None
         Epochs without a better one after which to stop. None: never.
+    contrastive_steps : int
+        Steps before the linear probe, see `ContrastiveStart`.
+    contrastive_learning_rate : float or None
+        The encoder's highest learning rate in these steps.
     loss_params : dict
         Further arguments of the problem type's loss.
     """
 
     seed: int
     max_epochs: int = 1
+    batch_size: int | None = None
     max_seconds: float | None = None
     learning_rate: float = 5e-5
     head_learning_rate: float | None = None
@@ -50,4 +57,6 @@ class TrainingConfig:
     micro_batch_size: int | None = None
     gradient_checkpointing: bool = False
     patience: int | None = None
+    contrastive_steps: int = 0
+    contrastive_learning_rate: float | None = None
     loss_params: dict = field(default_factory=dict)

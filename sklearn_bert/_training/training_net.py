@@ -119,15 +119,18 @@ class BertNet(InferenceNet):
     def initialize_optimizer(self):
         """The optimizer of what is trained, with a gradient scaler for float16."""
         if self.training_config is not None:
-            config = self.training_config
-            head_lr = config.learning_rate if config.head_learning_rate is None else config.head_learning_rate
-            factors = layerwise_lr_multipliers(self.module_.bert, config.layer_decay)
-            groups = param_groups(self.module_, config.learning_rate, head_lr, config.weight_decay, factors)
-            self.optimizer_ = self.make_optimizer(groups)
+            self.optimizer_ = self.make_optimizer(self.param_groups(self.training_config.learning_rate))
             names = {id(p): name for name, p in self.module_.named_parameters()}
             self.learnable_ = [(names[id(p)], p) for group in self.optimizer_.param_groups for p in group["params"]]
             self.scaler_ = torch.amp.GradScaler(enabled=self.precision == "float16")
         return self
+
+    def param_groups(self, learning_rate):
+        """What is trained, in groups for the optimizer; `learning_rate` is the encoder's."""
+        config = self.training_config
+        head_lr = learning_rate if config.head_learning_rate is None else config.head_learning_rate
+        multipliers = layerwise_lr_multipliers(self.module_.bert, config.layer_decay)
+        return param_groups(self.module_, learning_rate, head_lr, config.weight_decay, multipliers)
 
     def make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """The optimizer: AdamW.
@@ -160,7 +163,8 @@ class BertNet(InferenceNet):
             return super().get_iterator(dataset)
         # An order of its own for each epoch, so that training can be resumed at any.
         generator = torch.Generator().manual_seed(self.training_config.seed + len(self.history))
-        return self._loader(dataset, LengthGroupedSampler(dataset.lengths, self.batch_size, generator))
+        batch_size = self.training_config.batch_size or self.batch_size
+        return self._loader(dataset, LengthGroupedSampler(dataset.lengths, batch_size, generator))
 
     def partial_fit(self, X, y=None, classes=None, *, validation=None, **fit_params):
         """Train until the last epoch, or until a callback asks to stop.
@@ -239,9 +243,9 @@ class BertNet(InferenceNet):
         seed = self.group_.rank_seed(self.training_config.seed, len(self.history))
         if seed is not None:
             seed_torch(seed, torch.device(self.device))
-        self._turn_dropout_on()
+        self.turn_dropout_on()
 
-    def _turn_dropout_on(self):
+    def turn_dropout_on(self):
         """Set the training mode, except in frozen parts."""
         self._set_training(True)
         for part in self.frozen_:
@@ -264,7 +268,7 @@ class BertNet(InferenceNet):
         """One update: forward, weighted loss, backward, the callbacks of gradients, the optimizer's step."""
         inputs, targets = batch
         if not self.module_.training:  # a callback has predicted since the step before
-            self._turn_dropout_on()
+            self.turn_dropout_on()
         self.optimizer_.zero_grad(set_to_none=True)
         accumulate = partial(self._accumulate, n_rows=inputs.n_rows)
         share = self.group_.share(inputs, targets)
