@@ -10,7 +10,7 @@ from sphinx import addnodes
 
 import sklearn_bert
 
-_NUMBER = re.compile(r"[-+~<>]?\d[\d.,]*( ?(±|to) ?\d[\d.,]*)?( ?(%|s|ms|MB|MiB|texts/s|times|GFLOP/s))?|-")
+_NUMBER = re.compile(r"[-+~<>]?\d[\d.,]*( ?(±|to) ?\d[\d.,]*)?( ?(%|s|ms|MB|MiB|texts/s|times|GFLOP/s))?")
 _PAGES_WITH_GROUPS = "api", "first_parameters"
 
 

@@ -96,7 +96,8 @@ def _svg(chart, series, groups):
     title = escape(chart.title)
     return (
         f'<figure style="overflow-x: auto"><p><strong>{title}</strong></p>'
-        f'<svg viewBox="0 0 {_WIDTH} {y + 8}" role="img" aria-label="{title}; the table below has the numbers" font-size="13" fill="currentColor" '
+        f'<svg viewBox="0 0 {_WIDTH} {y + 8}" role="img" aria-label="{title}; the table below has the numbers" '
+        f'font-size="13" fill="currentColor" '
         f'style="width: 100%; min-width: 30rem; max-width: {_WIDTH}px">{"".join(parts)}</svg></figure>'
     )
 
