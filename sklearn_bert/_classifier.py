@@ -139,9 +139,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     contrastive_steps : int or "auto", default="auto"
         Number of training steps before the first epoch in which the encoder learns which texts are of one
         class: each step compares 16 texts with each other [8]_. The linear probe is then solved on the
-        outputs of this encoder. "auto" makes 20 if there are 16 training rows per class or fewer, each of
-        one text, and the head starts with the linear probe and the encoder is trained, otherwise 0. With
-        ``learning_rate="auto"`` these steps have twice the usual rate, and the epochs a fifth of it.
+        outputs of this encoder. "auto" makes 20 if there are ten training rows per class or fewer, each of
+        one text, the head starts with the linear probe, the encoder is trained and `max_seconds` is None,
+        otherwise 0. With ``learning_rate="auto"`` these steps have twice the usual rate, and the epochs a
+        fifth of it.
     label_smoothing : float, default=0.0
         Share of the target probability that is spread over all classes, or for each of several labels over
         yes and no. It makes predicted probabilities less extreme, and wrong labels less harmful [7]_.

@@ -136,7 +136,8 @@ def resolve_recipe(estimator, config, n_columns, declared_pooling=None, n_rows=n
     steps = getattr(estimator, "contrastive_steps", 0)  # a regressor has none
     if steps == "auto":
         few = one_label and 2 * config.num_labels <= n_rows <= _FEW_ROWS * config.num_labels
-        steps = _CONTRASTIVE_STEPS if few and n_columns == 1 and not (frozen or random_start) else 0
+        in_haste = estimator.max_seconds is not None  # the steps are not in the plan of the time
+        steps = _CONTRASTIVE_STEPS if few and n_columns == 1 and not (frozen or random_start or in_haste) else 0
     elif steps and (frozen or not one_label):
         raise ValueError(
             f"Got contrastive_steps={steps} with freeze={estimator.freeze!r} and {_LABELS[one_label]} per text, "

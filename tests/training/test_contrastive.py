@@ -11,6 +11,7 @@ from sklearn_bert._encoding.tokenization import tokenize
 from sklearn_bert._model.checkpoint import load_config, load_tokenizer
 from sklearn_bert._training import contrastive
 from sklearn_bert._training.contrastive import BatchDraw, pair_loss
+from sklearn_bert.datasets import load_tickets
 from tests.helpers import exactly
 
 SETTINGS = {"max_epochs": 1, "random_state": 0, "precision": "float32", "device": "cpu"}
@@ -27,6 +28,13 @@ def few(reviews, n=16):
 
 def steps_of(classifier):
     return classifier.contrastive_steps_
+
+
+def separation(classifier, texts, labels):
+    """How much larger the cosine of two texts of one class is than that of two classes, on average."""
+    features = F.normalize(torch.tensor(classifier.net_.predict_features(classifier.to_dataset(texts))), dim=1)
+    same, cosine = np.equal.outer(np.asarray(labels), np.asarray(labels)), (features @ features.T).numpy()
+    return cosine[same].mean() - cosine[~same].mean()
 
 
 # -- the loss ---------------------------------------------------------------------------------------------
@@ -92,9 +100,16 @@ def test_auto_makes_none_for_the_first_rows_of_a_stream(tiny_bert, reviews):
 
 
 @pytest.mark.parametrize(
-    "params", [{"head_init": "random"}, {"hidden_layer_sizes": (8,)}, {"freeze": "encoder"}, {"freeze": 2}]
+    "params",
+    [
+        {"head_init": "random"},
+        {"hidden_layer_sizes": (8,)},
+        {"freeze": "encoder"},
+        {"freeze": 2},
+        {"max_seconds": 60.0},
+    ],
 )
-def test_auto_makes_none_with_another_head_or_a_frozen_encoder(tiny_bert, reviews, params):
+def test_auto_makes_none_with_another_head_a_frozen_encoder_or_a_limit_of_time(tiny_bert, reviews, params):
     assert steps_of(BertClassifier(tiny_bert, **SETTINGS, **params).fit(*few(reviews))) == 0
 
 
@@ -121,6 +136,13 @@ def test_a_fit_that_resumes_makes_none(tiny_bert, reviews):
     classifier = BertClassifier(tiny_bert, warm_start=True, **SETTINGS).fit(*few(reviews))
     assert steps_of(classifier) == 20
     assert steps_of(classifier.fit(*few(reviews))) == 0
+
+
+def test_windows_of_long_texts_are_compared_too(tiny_bert, reviews):
+    long_texts = [" ".join([text] * 6) for text in reviews[0][:16]]
+    classifier = BertClassifier(tiny_bert, long_text="window", max_length=16, **SETTINGS)
+    assert steps_of(classifier.fit(long_texts, reviews[1][:16])) == 20
+    assert np.isfinite(classifier.predict_proba(long_texts)).all()
 
 
 def test_with_one_class_so_far_nothing_is_compared(tiny_bert, reviews):
@@ -169,15 +191,9 @@ def test_a_number_with_several_labels_is_an_error(tiny_bert, reviews):
 
 
 def test_they_draw_texts_of_one_class_together(tiny_bert, reviews):
-    def separation(classifier):
-        features = F.normalize(torch.tensor(classifier.net_.predict_features(classifier.to_dataset(reviews[0]))), dim=1)
-        same = np.equal.outer(reviews[1], reviews[1])
-        cosine = (features @ features.T).numpy()
-        return cosine[same].mean() - cosine[~same].mean()
-
     tiny_rate = SETTINGS | {"learning_rate": 0.005}
     fitted = [BertClassifier(tiny_bert, contrastive_steps=steps, **tiny_rate).fit(*few(reviews)) for steps in (0, 20)]
-    before, after = map(separation, fitted)
+    before, after = (separation(classifier, *reviews) for classifier in fitted)
     assert after > before + 0.1
 
 
@@ -220,17 +236,14 @@ def test_micro_batch_size_bounds_a_batch(tiny_bert, reviews, monkeypatch):
 
 
 @pytest.mark.slow
-def test_with_eight_rows_per_class_they_raise_the_accuracy_of_a_real_model(minilm):
-    from sklearn_bert.datasets import load_tickets
-
+def test_a_real_encoder_separates_the_classes_of_new_texts_better(minilm):
     tickets = load_tickets().sample(frac=1, random_state=0)
-    train = tickets.groupby("team").head(8)
-    test = tickets.drop(train.index).head(200)
-    settings = {"max_length": 128, "random_state": 0}
-    scores = [
-        BertClassifier(minilm, contrastive_steps=steps, **settings)
-        .fit(train["message"], train["team"])
-        .score(test["message"], test["team"])
-        for steps in (0, "auto")
-    ]
-    assert scores[1] > scores[0]
+    tickets = tickets[tickets["message"].str.len() < 200]
+    train = tickets.groupby("team").head(6)
+    new = tickets.drop(train.index).head(80)
+    separations = []
+    for steps in (0, "auto"):
+        classifier = BertClassifier(minilm, contrastive_steps=steps, max_length=64, **SETTINGS)
+        classifier.fit(train["message"], train["team"])
+        separations.append(separation(classifier, new["message"], new["team"]))
+    assert separations[1] > separations[0] + 0.1
