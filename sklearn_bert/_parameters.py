@@ -99,8 +99,8 @@ class Recipe(NamedTuple):
     batch_size: int
     learning_rate: float
     head_learning_rate: float
-    contrastive_steps: int
     contrastive_learning_rate: float
+    contrastive_steps: int
 
 
 def auto_learning_rate(config):
@@ -125,34 +125,53 @@ def resolve_recipe(estimator, config, n_columns, declared_pooling=None, n_rows=n
     """The `Recipe` of the constructor's parameters, for an encoder of this config and so many text columns and rows."""
     probe = estimator.head_init == "linear_probe"
     frozen = estimator.freeze is not None and estimator.freeze in ("encoder", config.num_hidden_layers)
-    random_start = not probe or len(estimator.hidden_layer_sizes)
     auto_pooling = declared_pooling or ("mean" if probe or frozen else "pooler")
     pooling = auto_pooling if estimator.pooling == "auto" else estimator.pooling
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
-    one_label = config.problem_type == "single_label_classification"
     batch_size = estimator.batch_size
     if batch_size == "auto":
-        batch_size = auto_batch_size(n_rows) if one_label else BATCH_SIZE
-    steps = getattr(estimator, "contrastive_steps", 0)  # a regressor has none
+        batch_size = auto_batch_size(n_rows) if _has_one_label(config) else BATCH_SIZE
+    steps = _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen)
+    rates = _resolve_rates(estimator, config, frozen, steps and not resumed)
+    return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, *rates, 0 if resumed else steps)
+
+
+def _has_one_label(config):
+    return config.problem_type == "single_label_classification"
+
+
+def _starts_at_random(estimator):
+    return estimator.head_init != "linear_probe" or len(estimator.hidden_layer_sizes) > 0
+
+
+def _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen):
+    """Number of contrastive steps; an error where they are asked for and cannot be made."""
+    steps, one_label = getattr(estimator, "contrastive_steps", 0), _has_one_label(config)  # a regressor has none
     if steps == "auto":
         few = one_label and 2 * config.num_labels <= n_rows <= _FEW_ROWS * config.num_labels
-        in_haste = estimator.max_seconds is not None  # the steps are not in the plan of the time
-        steps = _CONTRASTIVE_STEPS if few and n_columns == 1 and not (frozen or random_start or in_haste) else 0
-    elif steps and (frozen or not one_label):
+        planned = estimator.max_seconds is None  # a limit of time plans the steps of the epochs only
+        suits = n_columns == 1 and not frozen and not _starts_at_random(estimator)
+        return _CONTRASTIVE_STEPS if few and suits and planned else 0
+    if steps and (frozen or not one_label):
         raise ValueError(
             f"Got contrastive_steps={steps} with freeze={estimator.freeze!r} and {_LABELS[one_label]} per text, "
             "expected an encoder that is trained, and one label per text. Pass contrastive_steps='auto'."
         )
-    steps = 0 if resumed else steps
+    return steps
+
+
+def _resolve_rates(estimator, config, frozen, contrastive):
+    """The learning rates of the encoder, of the head, and of contrastive steps."""
     auto_rate = auto_learning_rate(config)
-    rate = auto_rate if estimator.learning_rate == "auto" else estimator.learning_rate
+    is_auto = estimator.learning_rate == "auto"
+    rate = auto_rate if is_auto else estimator.learning_rate
     contrastive_rate = _CONTRASTIVE_FACTOR * rate
-    if steps and estimator.learning_rate == "auto":
+    if contrastive and is_auto:
         rate = _AFTER_CONTRASTIVE_FACTOR * auto_rate
     head_rate = rate if estimator.head_learning_rate in ("auto", None) else estimator.head_learning_rate
-    if frozen and random_start and estimator.learning_rate == estimator.head_learning_rate == "auto":
+    if frozen and _starts_at_random(estimator) and is_auto and estimator.head_learning_rate == "auto":
         head_rate = _FROZEN_HEAD_FACTOR * auto_rate
-    return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, rate, head_rate, steps, contrastive_rate)
+    return rate, head_rate, contrastive_rate
 
 
 def check_same_structure(estimator, recipe):
