@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sklearn.utils.validation import check_is_fitted
 
-from ._encoding.samplers import BATCH_SIZE
 from ._encoding.truncation import TruncationReport
 from ._encoding.unknown_tokens import UnknownTokensReport
 from ._model.module import BertModule
@@ -19,7 +18,6 @@ class FittedAttributes:
 
     net_: BertNet
     problem_type_: str
-    batch_size_: int
     learning_rate_: float
     truncation_: TruncationReport
     unknown_tokens_: UnknownTokensReport
@@ -47,13 +45,11 @@ class FittedAttributes:
         read = f", {unknown} of unknown tokens only" if unknown else ""
         contrastive = getattr(self, "contrastive_steps_", 0)
         before = f"{contrastive} contrastive steps, then " if contrastive else ""
-        size = self.batch_size_ if hasattr(self, "batch_size_") and self.batch_size == "auto" else BATCH_SIZE
-        batches = "" if size == BATCH_SIZE else f" in batches of {size}"
         steps = "" if self.max_seconds is None else f" ({self.n_steps_} steps in max_seconds={self.max_seconds:g})"
         why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
             f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {before}"
-            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)}{batches}{steps}{kept}, "
+            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)}{steps}{kept}, "
             f"{report.n_truncated} of {report.n_rows} rows cut{read}"
         )
 
@@ -72,7 +68,6 @@ def learned_attributes(net, target, text_encoder, truncation_, unknown_tokens_):
         "_text_encoder": text_encoder,
         "tokenizer_": text_encoder.tokenizer,
         "problem_type_": target.problem_type,
-        "batch_size_": net.training_config.batch_size,
         "learning_rate_": net.lr,
         "truncation_": truncation_,
         "unknown_tokens_": unknown_tokens_,

@@ -10,7 +10,6 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import _param_validation
 from sklearn.utils._param_validation import StrOptions
 
-from ._encoding.samplers import BATCH_SIZE
 from ._model.pooled_encoder import POOLINGS
 from ._runtime.progress import write_line
 from ._training.config import TrainingConfig
@@ -20,7 +19,6 @@ _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "rando
 # of six factors from 1 to 1000 was better for a linear head and a hidden layer alike.
 _FROZEN_HEAD_FACTOR = 100.0
 # Of models with 12 layers of width 768: of the rates that the papers recommend, one of those that learn fastest.
-_BATCH_SIZES, _FEWEST_STEPS = (BATCH_SIZE, 16, 8), 20
 _CONTRASTIVE_STEPS, _FEW_ROWS = 20, 10
 _LABELS = {True: "one label", False: "several labels"}
 _CONTRASTIVE_FACTOR, _AFTER_CONTRASTIVE_FACTOR = 2.0, 0.2
@@ -51,7 +49,7 @@ CONSTRAINTS = {
     "freeze": [StrOptions({"embeddings", "encoder"}), Interval(Integral, 0, None, closed="left"), None],
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
     "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
-    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
     "micro_batch_size": [Interval(Integral, 1, None, closed="left"), None],
     "gradient_checkpointing": ["boolean"],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
@@ -96,7 +94,6 @@ class Recipe(NamedTuple):
 
     pooling: str
     bi_encoder: bool
-    batch_size: int
     learning_rate: float
     head_learning_rate: float
     contrastive_learning_rate: float
@@ -113,14 +110,6 @@ def auto_learning_rate(config):
     return max(rate / width / max(1, depth) ** 0.5, _LOWEST_RATE)
 
 
-def auto_batch_size(n_rows):
-    """What ``batch_size="auto"`` is with one label per text: less than 32 where an epoch would have few steps.
-
-    On TREC and SST-2 with 200 rows, 8 was 1 and 3 points above 32; on three sets of labels and numbers it was below.
-    """
-    return next((size for size in _BATCH_SIZES if n_rows >= _FEWEST_STEPS * size), _BATCH_SIZES[-1])
-
-
 def resolve_recipe(estimator, config, n_columns, declared_pooling=None, n_rows=np.inf, resumed=False):
     """The `Recipe` of the constructor's parameters, for an encoder of this config and so many text columns and rows."""
     probe = estimator.head_init == "linear_probe"
@@ -128,16 +117,9 @@ def resolve_recipe(estimator, config, n_columns, declared_pooling=None, n_rows=n
     auto_pooling = declared_pooling or ("mean" if probe or frozen else "pooler")
     pooling = auto_pooling if estimator.pooling == "auto" else estimator.pooling
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
-    batch_size = estimator.batch_size
-    if batch_size == "auto":
-        batch_size = auto_batch_size(n_rows) if _has_one_label(config) else BATCH_SIZE
     steps = _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen)
     rates = _resolve_rates(estimator, config, frozen, steps and not resumed)
-    return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, *rates, 0 if resumed else steps)
-
-
-def _has_one_label(config):
-    return config.problem_type == "single_label_classification"
+    return Recipe(pooling, bi_encoder and n_columns == 2, *rates, 0 if resumed else steps)
 
 
 def _starts_at_random(estimator):
@@ -146,7 +128,8 @@ def _starts_at_random(estimator):
 
 def _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen):
     """Number of contrastive steps; an error where they are asked for and cannot be made."""
-    steps, one_label = getattr(estimator, "contrastive_steps", 0), _has_one_label(config)  # a regressor has none
+    steps = getattr(estimator, "contrastive_steps", 0)  # a regressor has none
+    one_label = config.problem_type == "single_label_classification"
     if steps == "auto":
         few = one_label and 2 * config.num_labels <= n_rows <= _FEW_ROWS * config.num_labels
         planned = estimator.max_seconds is None  # a limit of time plans the steps of the epochs only
@@ -194,7 +177,6 @@ def training_config(estimator, plan, recipe, loss_params):
     return TrainingConfig(
         seed=plan.seed,
         max_epochs=plan.max_epochs,
-        batch_size=recipe.batch_size,
         max_seconds=estimator.max_seconds,
         learning_rate=recipe.learning_rate,
         head_learning_rate=recipe.head_learning_rate,
@@ -220,7 +202,7 @@ def net_params(estimator, verbose):
     return log | {
         "module__hidden_layer_sizes": tuple(estimator.hidden_layer_sizes),
         "module__dropout": estimator.dropout,
-        "batch_size": BATCH_SIZE if estimator.batch_size == "auto" else estimator.batch_size,
+        "batch_size": estimator.batch_size,
         "verbose": max(0, verbose - 1),
         "callbacks__valid_loss": None,
     }

@@ -87,12 +87,10 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         steps as fit in, which is measured while training, and has decayed when the time is up, in the middle
         of an epoch if need be. At least one step is made. Two fits need not be equal, since a machine is
         not always equally fast. None is no limit but `max_epochs`.
-    batch_size : int or "auto", default="auto"
-        Number of rows in a training step. "auto" is 32; for a classifier with one label per text it is 16
-        below 640 rows and 8 below 320, so that an epoch has about 20 steps or more. In prediction, a batch
-        holds at most as many tokens as `batch_size` rows of full length, for "auto" as 32 rows. On a CPU,
-        both are computed about 2,000 tokens at a time, which takes less time and memory and does not change
-        the result.
+    batch_size : int, default=32
+        Number of rows in a training step. In prediction, a batch holds at most as many tokens as
+        `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
+        takes less time and memory and does not change the result.
     micro_batch_size : int, default=None
         Maximum number of rows computed at a time. Gradients are summed over `batch_size` rows, so the update
         is the same except for the random numbers of dropout. None is `batch_size`. If the device runs out of
@@ -169,8 +167,6 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     ----------
     problem_type_ : str
         The mode, as Hugging Face names it: "regression".
-    batch_size_ : int
-        Number of rows in a training step: the value of "auto".
     learning_rate_ : float
         The peak learning rate that was used: the value of "auto".
     n_iter_ : int
@@ -258,7 +254,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         freeze: Literal["embeddings", "encoder"] | int | None = None,
         max_epochs: int = 3,
         max_seconds: float | None = None,
-        batch_size: int | Literal["auto"] = "auto",
+        batch_size: int = 32,
         micro_batch_size: int | None = None,
         gradient_checkpointing: bool = False,
         learning_rate: float | Literal["auto"] = "auto",

@@ -3,14 +3,13 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from skorch.callbacks import Callback
 from transformers import CONFIG_MAPPING
 
 from sklearn_bert import BertClassifier, BertVectorizer, TunedThresholdsClassifierCV
-from sklearn_bert._parameters import auto_batch_size, auto_learning_rate
+from sklearn_bert._parameters import auto_learning_rate
 
 
 @pytest.mark.parametrize(
@@ -165,25 +164,6 @@ def test_auto_head_learning_rate_follows_freeze_and_the_start_of_the_head(tiny_b
     assert callback.config_.head_learning_rate == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("n_rows", "expected"), [(2, 8), (319, 8), (320, 16), (639, 16), (640, 32), (10**6, 32)])
-def test_an_auto_batch_size_gives_an_epoch_twenty_steps_where_it_can(n_rows, expected):
-    assert auto_batch_size(n_rows) == expected
-
-
-def test_the_resolved_batch_size_is_trained_with_and_reported(tiny_bert, reviews):
-    (texts, labels), tags = reviews, np.arange(96).reshape(48, 2) % 3 % 2
-    settings = {"random_state": 0, "device": "cpu", "max_epochs": 2}
-    auto = BertClassifier(tiny_bert, **settings).fit(texts, labels)
-    given = BertClassifier(tiny_bert, batch_size=12, **settings).fit(texts, labels)
-    several = BertClassifier(tiny_bert, **settings).fit(texts, tags)
-    stream = BertClassifier(tiny_bert, **settings).partial_fit(texts, labels)
-    assert [fit.batch_size_ for fit in (auto, given, several, stream)] == [8, 12, 32, 32]
-    assert [fit.n_steps_ for fit in (auto, given, several, stream)] == [12, 8, 4, 2]
-    assert "2 epochs in batches of 8," in auto.summary_
-    assert not any("in batches of" in fit.summary_ for fit in (given, several, stream))
-    assert auto.net_.batch_size == 32  # a batch of prediction has its own size
-
-
 class KeepTrainingConfig(Callback):
     """Keeps the training config, which the net releases when the training ends."""
 
@@ -225,7 +205,6 @@ def test_fit_passes_every_training_parameter_to_the_net(tiny_bert, reviews):
     assert vars(callback.config_) == dict(of_config.values()) | {
         "seed": callback.config_.seed,
         "contrastive_learning_rate": 6e-4,
-        "batch_size": 5,
     }
 
 

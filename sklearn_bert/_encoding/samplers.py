@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-BATCH_SIZE = 32  # rows, where no other number is asked for
 _GROUP = 50  # batches that are sorted together: enough to pad little, few enough to mix well
 _MANY = 32  # batches: of so many the last may cost as much as a whole one
 

@@ -14,7 +14,6 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from .._data.targets import MultiLabelTarget, RegressionTarget, SingleLabelTarget
-from .._encoding.samplers import BATCH_SIZE
 from .._encoding.text_encoder import TextEncoder
 from .._encoding.truncation import TruncationReport, resolve_max_length
 from .._encoding.unknown_tokens import UnknownTokensReport
@@ -271,7 +270,7 @@ class StorableMixin(PicklableMixin):
             "pad_token_id": tokenizer.pad_token_id,
             "max_length": max_length,
             "precision": "float32",
-            "batch_size": BATCH_SIZE,
+            "batch_size": estimator.batch_size,
             "module__pooling": "pooler",
         }
         attributes = {

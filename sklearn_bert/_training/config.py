@@ -12,8 +12,6 @@ class TrainingConfig:
     seed : int
         Of the order of the batches, and of the rows of the linear probe.
     max_epochs : int
-    batch_size : int or None
-        Rows in a training step. None: as in prediction.
     max_seconds : float or None
         Most seconds from the begin of the fit. None: no limit.
     learning_rate : float
@@ -44,7 +42,6 @@ class TrainingConfig:
 
     seed: int
     max_epochs: int = 1
-    batch_size: int | None = None
     max_seconds: float | None = None
     learning_rate: float = 5e-5
     head_learning_rate: float | None = None

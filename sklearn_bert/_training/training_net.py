@@ -163,8 +163,7 @@ class BertNet(InferenceNet):
             return super().get_iterator(dataset)
         # An order of its own for each epoch, so that training can be resumed at any.
         generator = torch.Generator().manual_seed(self.training_config.seed + len(self.history))
-        batch_size = self.training_config.batch_size or self.batch_size
-        return self._loader(dataset, LengthGroupedSampler(dataset.lengths, batch_size, generator))
+        return self._loader(dataset, LengthGroupedSampler(dataset.lengths, self.batch_size, generator))
 
     def partial_fit(self, X, y=None, classes=None, *, validation=None, **fit_params):
         """Train until the last epoch, or until a callback asks to stop.
