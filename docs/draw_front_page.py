@@ -33,8 +33,7 @@ def main():
             fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
             explanation.plot(left)
             left.set_title(f"“{MESSAGE}”\n{left.get_title()}", fontsize="medium")
-            curve = TrainingCurveDisplay.from_estimator(clf, right)
-            curve.score_ax_.set_ylim(0.5, 1)  # or differences of one message look large
+            TrainingCurveDisplay.from_estimator(clf, right)
             fig.savefig(STATIC / f"front_page_{page}.png", dpi=110)
             plt.close(fig)
 

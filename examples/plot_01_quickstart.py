@@ -6,7 +6,7 @@ A customer service needs three things for each message: the team that must act, 
 the urgency. These are three modes, and the shape of y chooses them: one label, several labels, a number.
 
 The messages were written by hand for this project. The pretrained BERT (MiniLM, 23 million parameters)
-comes in a package, so nothing is downloaded. On two cores the whole example takes a minute or two.
+comes in a package, so nothing is downloaded. On two cores the whole example takes about a minute.
 """
 
 # %%
@@ -48,9 +48,9 @@ for name, model in {"TF-IDF + logistic regression": words, "BertClassifier": cla
 # The fitted classifier predicts labels and probabilities for any new text. Where a message concerns two teams, both
 # have a part of the probability.
 messages = [
-    "The helmet arrived late and it is the wrong size.",
+    "My parcel never came, so I want my money back.",
     "You charged me for a repair that was never done.",
-    "Who pays for the repair of the broken parcel?",
+    "Can I change the address on my account before the parcel is sent?",
 ]
 for message, row in zip(messages, classifier.predict_proba(messages), strict=True):
     likely = pd.Series(row, index=classifier.classes_).nlargest(2)
