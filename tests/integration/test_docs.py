@@ -12,6 +12,7 @@ from sklearn_bert import BertClassifier, BertRegressor
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TRANSLATION = ROOT / "README.zh.md"
 
 
 # A block of text below a Python block, with one sentence such as "It prints:" between, is what that block prints.
@@ -57,14 +58,26 @@ def test_the_readme_shows_what_its_first_example_prints():
     assert words_and_numbers(shown)[0].splitlines()[:2] == ["['billing']", "# account"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, TRANSLATION], ids=lambda page: page.name)
 def test_relative_links_of_a_page_point_to_existing_files(page):
     text = page.read_text()
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_translation_has_the_sections_code_figures_and_links_of_the_original():
+    def parts(page):
+        text = page.read_text()
+        code = re.findall(r"^```.*?^```$", text, flags=re.MULTILINE | re.DOTALL)
+        prose = re.sub(r"^```.*?^```$|\[[^]]*\]\(README[\w.]*\)", "", text, flags=re.MULTILINE | re.DOTALL)
+        levels = re.findall(r"^#+(?= )", prose, flags=re.MULTILINE)
+        numbers = sorted(re.findall(r"\d+\.\d+", prose))
+        return levels, code, numbers, sorted(re.findall(r"\]\(([^)]+)\)", prose)), prose.count("\n|")
+
+    assert parts(TRANSLATION) == parts(ROOT / "README.md")
+
+
+@pytest.mark.parametrize("page", [*PAGES, TRANSLATION], ids=lambda page: page.name)
 def test_links_to_a_section_of_a_page_lead_to_a_heading(page):
     links = re.findall(r"\]\((?!https?:)([^)#]*\.md)?#([^)]+)\)", page.read_text())
     assert [link for link in links if link[1] not in headings(page.parent / link[0] if link[0] else page)] == []
