@@ -50,4 +50,4 @@ ax.invert_yaxis()
 
 # %%
 # The head starts at a linear model that is already good. Fine-tuning adds what the encoder did not know of these
-# messages. A frozen encoder is good for a fast first result, and for a few dozen rows.
+# messages. A frozen encoder is good for a fast first result.
