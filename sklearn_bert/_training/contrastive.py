@@ -64,7 +64,9 @@ class ContrastiveStart(Callback):
 
 
 class BatchDraw:
-    """Random batches of rows, of each class as many, two at least; a row of weight k is drawn like k copies.
+    """Random batches of rows, of each class as many, two at least, whatever the order of the rows.
+
+    A row of weight k is drawn like k copies.
 
     Parameters
     ----------
@@ -76,8 +78,12 @@ class BatchDraw:
     def __init__(self, dataset, rng):
         self.rng = rng
         y, w = (np.asarray(dataset.targets[name]) for name in ("y", "w"))
-        rows, w = merge_copies(dataset.row_keys(), w)
-        members = [np.flatnonzero(y[rows] == label) for label in np.unique(y)]
+        keys = dataset.row_keys()
+        rows, w = merge_copies(keys, w)
+        order = sorted(range(len(rows)), key=lambda i: keys[rows[i]])
+        rows, w = rows[order], w[order]
+        weighty = w > 0  # a weight may have become zero beside very large ones
+        members = [np.flatnonzero((y[rows] == label) & weighty) for label in np.unique(y[rows][weighty])]
         self.classes = [(rows[own], w[own] / w[own].sum()) for own in members]
 
     def __call__(self, size):
@@ -86,7 +92,8 @@ class BatchDraw:
         chosen = self.rng.permutation(len(self.classes))[: max(2, size // per_class)]
         draws = []
         for rows, probabilities in (self.classes[i] for i in chosen):
-            draws.append(self.rng.choice(rows, min(per_class, len(rows)), replace=False, p=probabilities))
+            n_draws = min(per_class, np.count_nonzero(probabilities))
+            draws.append(self.rng.choice(rows, n_draws, replace=False, p=probabilities))
         return np.concatenate(draws).tolist()
 
 

@@ -86,6 +86,20 @@ def test_a_row_of_weight_k_is_drawn_like_k_copies(tiny_bert, reviews):
         assert [texts[i] for i in weighted(4)] == [texts[order[i]] for i in copied(4)]
 
 
+def test_the_order_of_the_rows_does_not_matter(tiny_bert, reviews):
+    texts, y = reviews[0][:8], np.array([0, 1] * 4)
+    draw = BatchDraw(dataset_of(tiny_bert, texts, y), np.random.default_rng(0))
+    reverse = BatchDraw(dataset_of(tiny_bert, texts[::-1], y[::-1]), np.random.default_rng(0))
+    for _ in range(10):
+        assert [texts[i] for i in draw(4)] == [texts[::-1][i] for i in reverse(4)]
+
+
+def test_weights_that_vanish_beside_others_leave_a_row_or_class_out(tiny_bert, reviews):
+    y, w = np.array([0, 0, 1, 1, 2]), [1e308, 5e-324, 1e308, 1e308, 5e-324]
+    draw = BatchDraw(dataset_of(tiny_bert, reviews[0][:5], y, np.array(w) / 1e308), np.random.default_rng(0))
+    assert sorted(draw(16)) == [0, 2, 3]
+
+
 # -- when they are made -----------------------------------------------------------------------------------
 
 
