@@ -99,7 +99,8 @@ def main():
     for seed in range(args.seeds):
         data = train_test_split(rows.texts, rows.labels, train_size=n_rows, stratify=rows.labels, random_state=seed)
         X, X_test, y, y_test = data
-        classifier = BertClassifier(get_model_path(), max_epochs=EPOCHS, max_length=rows.max_length, random_state=seed)
+        settings = {"max_epochs": EPOCHS, "max_length": rows.max_length, "contrastive_steps": 0, "random_state": seed}
+        classifier = BertClassifier(get_model_path(), **settings)
         folds = StratifiedKFold(3, shuffle=True, random_state=seed)
         for side, search in SIDES.items():
             clear_cache()
