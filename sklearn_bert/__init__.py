@@ -4,7 +4,7 @@ import warnings
 
 with warnings.catch_warnings():  # tqdm's about absent notebook widgets, which the hub's client would import
     warnings.simplefilter("ignore")
-    import tqdm.auto  # noqa: F401
+    import tqdm.auto  # noqa: F401 - imported here, it does not warn later
 
 from ._classifier import BertClassifier
 from ._inspection.attribution import TokenAttribution

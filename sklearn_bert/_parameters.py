@@ -173,7 +173,6 @@ def check_same_structure(estimator, recipe):
 
 def training_config(estimator, plan, recipe, loss_params):
     """The `TrainingConfig` of the constructor's parameters, the fit's plan and recipe, and the loss's parameters."""
-    probe = estimator.head_init == "linear_probe" and not len(estimator.hidden_layer_sizes) and not plan.resume
     return TrainingConfig(
         seed=plan.seed,
         max_epochs=plan.max_epochs,
@@ -184,7 +183,7 @@ def training_config(estimator, plan, recipe, loss_params):
         weight_decay=estimator.weight_decay,
         warmup_fraction=estimator.warmup_fraction,
         max_grad_norm=estimator.max_grad_norm,
-        linear_probe=probe,
+        linear_probe=not (_starts_at_random(estimator) or plan.resume),
         freeze=estimator.freeze,
         micro_batch_size=estimator.micro_batch_size,
         gradient_checkpointing=estimator.gradient_checkpointing,

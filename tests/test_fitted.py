@@ -28,8 +28,7 @@ def test_a_fit_with_validation_sets_the_declared_attributes(classifier, reviews)
     classifier.fit(texts, labels, X_val=texts[:4], y_val=labels[:4])
     assert vars(classifier).keys() >= DECLARED
     assert classifier.module_ is classifier.net_.module_
-    expected = f"2 epochs, epoch {classifier.best_iter_} kept, 0 of {len(texts)} rows cut"
-    assert expected in classifier.summary_
+    assert f"2 epochs, epoch {classifier.best_iter_} kept, 0 of {len(texts)} rows cut" in classifier.summary_
 
 
 def test_a_fit_without_validation_leaves_no_scores_of_an_earlier_one(classifier, reviews):
@@ -41,8 +40,7 @@ def test_a_fit_without_validation_leaves_no_scores_of_an_earlier_one(classifier,
 
 def test_learned_attributes_come_from_the_history():
     history = [{"train_loss": 2}, {"train_loss": 1}]
-    net = SimpleNamespace(history=history, lr=0.5, training_config=None)
-    target = SimpleNamespace(problem_type="regression")
+    net, target = SimpleNamespace(history=history, lr=0.5), SimpleNamespace(problem_type="regression")
     reports = {"truncation_": "report", "unknown_tokens_": "other report"}
     learned = learned_attributes(net, target, SimpleNamespace(tokenizer="tokenizer"), **reports)
     assert learned["loss_curve_"] == [2.0, 1.0]

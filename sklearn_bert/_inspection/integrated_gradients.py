@@ -58,9 +58,10 @@ def integrated_gradients(module, tokenizer, n_steps):
         is_word = torch.from_numpy(is_word).to(device)
         baseline = torch.where(is_word, tokenizer.pad_token_id, ids)
         fixed = mask, types, torch.as_tensor(weights, dtype=dtype, device=device).unsqueeze(0)
-        _check_embeddings(scorer, ids, fixed)
-        if tokenizer.mask_token_id is not None and _jumps(scorer, baseline, ids, fixed):
+        score, baseline_score = _checked_score(scorer, ids, fixed), _score(scorer, baseline, fixed)
+        if tokenizer.mask_token_id is not None and _jumps(scorer, baseline, ids, fixed, baseline_score, score):
             baseline = torch.where(is_word, tokenizer.mask_token_id, ids)
+            baseline_score = _score(scorer, baseline, fixed)
         with torch.inference_mode(False):  # Captum turns gradients on, but does not leave inference mode
             by_dimension = method.attribute(
                 ids,
@@ -69,16 +70,19 @@ def integrated_gradients(module, tokenizer, n_steps):
                 n_steps=n_steps,
                 internal_batch_size=max(1, _TOKENS_AT_A_TIME // ids.numel()),
             )  # (1, n_texts, T, H)
-        with torch.no_grad():
-            scores = [scorer(x, *fixed).item() for x in (ids, baseline)]
-        return by_dimension[0].cpu().sum(dim=-1, dtype=torch.float64).numpy(), scores
+        return by_dimension[0].cpu().sum(dim=-1, dtype=torch.float64).numpy(), [score, baseline_score]
 
     return integrate
 
 
 @torch.no_grad()
-def _check_embeddings(scorer, ids, fixed):
-    """Refuse an encoder that computes something else from embeddings than from token ids; some cannot at all."""
+def _score(scorer, ids, fixed):
+    return scorer(ids, *fixed).item()
+
+
+@torch.no_grad()
+def _checked_score(scorer, ids, fixed):
+    """The score; an encoder that does not compute from embeddings what it computes from token ids is refused."""
     expected = scorer.score({"input_ids": ids}, *fixed).item()
     try:
         found = scorer(ids, *fixed).item()
@@ -86,7 +90,7 @@ def _check_embeddings(scorer, ids, fixed):
         reason = f"{type(error).__name__}, {str(error).splitlines()[0] if str(error) else 'no reason given'}"
     else:
         if abs(found - expected) <= 1e-3 * max(1, abs(expected)):
-            return
+            return found
         reason = f"the score is {found:.3g} instead of {expected:.3g}"
     raise ValueError(
         f"A {scorer.module.config.model_type!r} encoder cannot be explained: it does not compute from embeddings what "
@@ -95,9 +99,11 @@ def _check_embeddings(scorer, ids, fixed):
 
 
 @torch.no_grad()
-def _jumps(scorer, baseline, ids, fixed):
-    """Whether the first tiny part of the way from the baseline to the text changes the score by much."""
+def _jumps(scorer, baseline, ids, fixed, first, last):
+    """Whether the first tiny part of the way from the baseline to the text changes the score by much.
+
+    `first` and `last` are the scores of the baseline and of the text.
+    """
     start, end = scorer.embeddings(baseline), scorer.embeddings(ids)
-    points = start, start + 1e-4 * (end - start), end
-    first, near, last = (scorer.score({"inputs_embeds": point}, *fixed).item() for point in points)
+    near = scorer.score({"inputs_embeds": start + 1e-4 * (end - start)}, *fixed).item()
     return abs(near - first) > 0.1 * abs(last - first) + 1e-4

@@ -12,9 +12,8 @@ import numpy as np
 import regex
 
 _BOUNDARY = regex.compile(r"\b", regex.WORD | regex.V1)
-_CLUSTER = regex.compile(
-    r"\X"
-)  # what a reader calls one character; the rules for words split some, as in Thai and Khmer
+# What a reader calls one character; the rules for words split some, as in Thai and Khmer.
+_CLUSTER = regex.compile(r"\X")
 
 
 def sum_over_words(text, spans, values):
@@ -58,9 +57,8 @@ def sum_over_words(text, spans, values):
 
 def _continues(text, word, begin, boundaries):
     """Whether a token that begins here belongs to the word before it: no boundary and nothing unread between them."""
-    invisible = all(
-        unicodedata.category(c) in ("Cf", "Cc") for c in text[word[0] : word[1]]
-    )  # such as a byte order mark
+    # Such as a byte order mark.
+    invisible = all(unicodedata.category(c) in ("Cf", "Cc") for c in text[word[0] : word[1]])
     if begin < word[1] or (invisible and begin == word[1]):
         return True
     same = np.searchsorted(boundaries, begin, side="right") == np.searchsorted(boundaries, word[1] - 1, side="right")

@@ -231,7 +231,12 @@ def parse_side(name):
     """The fitting function of a side's name; every other name is a list of parameters of this project's."""
     if name in SIDES:
         return SIDES[name]
-    return partial(fit_ours, **{key: _literal(value) for key, value in (word.split("=") for word in name.split())})
+    return partial(fit_ours, **parse_params(name))
+
+
+def parse_params(text):
+    """Parameters from words such as "pooling=cls max_epochs=3", as a dict."""
+    return {key: _literal(value) for key, value in (word.split("=") for word in text.split())}
 
 
 def _literal(text):

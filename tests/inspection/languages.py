@@ -1,8 +1,8 @@
 """Short texts in many scripts, and their words as a reader sees them where the script or the sign shows them."""
 
-FULL_WIDTH = "ＡＢＣ１２３ ｇｏｏｄ ｶﾞｲﾄﾞ"  # noqa: RUF001
-ZERO_WIDTH = "go\u00adod می\u200cخواهم"  # noqa: RUF001
-CHINESE = "房间很干净，但是早餐很差。"  # noqa: RUF001
+FULL_WIDTH = "ＡＢＣ１２３ ｇｏｏｄ ｶﾞｲﾄﾞ"  # noqa: RUF001 - full-width signs are what is tried
+ZERO_WIDTH = "go\u00adod می\u200cخواهم"  # noqa: RUF001 - invisible characters are what is tried
+CHINESE = "房间很干净，但是早餐很差。"  # noqa: RUF001 - its comma is full-width
 TEXTS = {
     "english": "The room isn't bad. It costs 3.50, not more!",
     "chinese": CHINESE,
