@@ -11,7 +11,11 @@ from sphinx import addnodes
 import sklearn_bert
 
 _NUMBER = re.compile(r"[-+~<>]?\d[\d.,]*( ?(±|to) ?\d[\d.,]*)?( ?(%|s|ms|MB|MiB|texts/s|times|GFLOP/s))?")
-_PAGES_WITH_GROUPS = "api", "first_parameters"
+_TEXTS_WITH_PARAMETERS = {  # page: where the names of parameters are links
+    "api": nodes.entry,
+    "first_parameters": nodes.entry,
+    "how_it_works": (nodes.entry, nodes.paragraph),
+}
 
 
 def describe(app, pagename, templatename, context, doctree):
@@ -54,14 +58,14 @@ def name_parameters(app, doctree, docname):
 
 
 def link_parameters(app, doctree, docname):
-    """Make the names of parameters in the table of groups links to their descriptions."""
-    if docname not in _PAGES_WITH_GROUPS:
+    """Make the names of parameters on some pages links to their descriptions."""
+    if docname not in _TEXTS_WITH_PARAMETERS:
         return
     for estimator in (sklearn_bert.BertClassifier, sklearn_bert.BertRegressor):
         page = app.builder.get_relative_uri(docname, f"api/sklearn_bert.{estimator.__name__}")
         names = inspect.signature(estimator).parameters
-        for entry in doctree.findall(nodes.entry):
-            for literal in list(entry.findall(nodes.literal)):
+        for text in list(doctree.findall(lambda node: isinstance(node, _TEXTS_WITH_PARAMETERS[docname]))):
+            for literal in list(text.findall(nodes.literal)):
                 name = literal.astext()
                 if name in names and not isinstance(literal.parent, nodes.reference):
                     link = nodes.reference("", "", refuri=f"{page}#{estimator.__name__}.{name}", internal=True)
