@@ -6,6 +6,8 @@ al., "Efficient Few-Shot Learning Without Prompts", 2022). Their loss on pairs i
 batch, so that a step encodes each of its texts once.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from skorch.callbacks import Callback
@@ -29,6 +31,7 @@ class ContrastiveStart(Callback):
         config = net.training_config
         draw = BatchDraw(X, np.random.default_rng(config.seed))
         if len(draw.classes) < 2:
+            net.training_config = replace(config, contrastive_steps=0)  # `contrastive_steps_` says what was done
             return
         optimizer = net.make_optimizer(net.param_groups(config.contrastive_learning_rate))
         schedule = LambdaLR(optimizer, WarmupDecayFactor(config.contrastive_steps, config.warmup_fraction))
@@ -56,11 +59,20 @@ class ContrastiveStart(Callback):
                 scaler.scale(pair_loss(features, targets["y"].to(features.device))).backward()
                 return size
             except Exception as error:
-                if not is_out_of_memory(error) or size <= _FEWEST:
+                if not is_out_of_memory(error):
                     raise
+                if size <= _FEWEST:
+                    raise _too_large(net.device, len(rows), inputs.row_size) from error
             net.module_.zero_grad(set_to_none=True)  # here, where the error no longer holds on to tensors
             release_memory(net.device)
             size = max(_FEWEST, size // 2)
+
+
+def _too_large(device, n_rows, n_tokens):
+    return MemoryError(
+        f"The device {str(device)!r} has too little memory to compare {n_rows} texts of {n_tokens} tokens. Lower "
+        "max_length, or pass contrastive_steps=0."
+    )
 
 
 class BatchDraw:

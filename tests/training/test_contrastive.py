@@ -1,5 +1,7 @@
 """The contrastive steps: the loss, the batches, when they are made, and what they are good for."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -162,6 +164,7 @@ def test_windows_of_long_texts_are_compared_too(tiny_bert, reviews):
 def test_with_one_class_so_far_nothing_is_compared(tiny_bert, reviews):
     classifier = BertClassifier(tiny_bert, contrastive_steps=2, **SETTINGS)
     classifier.partial_fit(reviews[0][:4], ["good"] * 4, classes=["bad", "good"])
+    assert classifier.contrastive_steps_ == 0
     assert np.isfinite(classifier.predict_proba(reviews[0])).all()
 
 
@@ -239,6 +242,21 @@ def test_a_batch_that_does_not_fit_is_halved(tiny_bert, reviews, monkeypatch):
     monkeypatch.setattr(contrastive, "pair_loss", limited)
     BertClassifier(tiny_bert, contrastive_steps=3, **SETTINGS).fit(*few(reviews))
     assert sizes == [16, 8, 8, 8]
+
+
+def test_too_little_memory_for_the_smallest_batch_names_what_helps(tiny_bert, reviews, monkeypatch):
+    def full(features, y):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(contrastive, "pair_loss", full)
+    with pytest.raises(MemoryError) as error:
+        BertClassifier(tiny_bert, contrastive_steps=3, **SETTINGS).fit(*few(reviews))
+    assert re.fullmatch(
+        r"The device 'cpu' has too little memory to compare 4 texts of \d+ tokens\. Lower max_length, or pass "
+        r"contrastive_steps=0\.",
+        str(error.value),
+    )
+    BertClassifier(tiny_bert, contrastive_steps=0, **SETTINGS).fit(*few(reviews))
 
 
 def test_micro_batch_size_bounds_a_batch(tiny_bert, reviews, monkeypatch):
