@@ -26,8 +26,9 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "page_details",
     "table_charts",
+    "translations",
 ]
-exclude_patterns = ["_build", "_templates", "measurements"]
+exclude_patterns = ["_build", "_templates", "locale", "measurements"]
 templates_path = ["_templates"]
 nitpicky = False  # the types in docstrings are words for people, no cross-references
 html_math_renderer = "mathml"  # browsers draw it themselves; MathJax would come from another server
@@ -55,11 +56,17 @@ html_theme_options = {
     },
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
-    "navbar_persistent": ["search-button"],
+    "navbar_persistent": ["language-switch", "search-button"],
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
 }
+
+# -- translations --------------------------------------------------------------------------------------
+
+locale_dirs = ["locale"]
+gettext_compact = False  # a catalogue for each page
+gettext_location = False  # line numbers would change with each edit
 
 # -- API ---------------------------------------------------------------------------------------------
 
