@@ -145,6 +145,7 @@ class BaseBertEstimator(
     def _fit(self, plan, rows, held_out, bridge, classes=None):
         """Train on `rows`, from the checkpoint or from the weights fitted so far."""
         rows, held_out = self._split(rows, held_out, plan.seed)
+        rows = rows if plan.resume else self._with_descriptions(rows, classes)
         target = self._resumed_target(rows, classes) if plan.resume else self._new_target(rows, classes)
         if held_out is not None:
             target.encode(held_out.y, VALIDATION)  # refuses other classes, in words about y_val
@@ -247,6 +248,10 @@ class BaseBertEstimator(
                 "X_val and y_val have 1 row of positive weight, expected at least two. Pass more rows to validate on."
             )
         return held_out
+
+    def _with_descriptions(self, rows, classes):
+        """The rows to train on, and what a classifier knows of its classes beside them."""
+        return rows
 
     def _new_target(self, rows, classes):
         params = self._target_params() | ({} if classes is None else {"classes": classes})

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseBertEstimator
+from ._data.class_descriptions import append_descriptions
 from ._data.containers import column_names
 from ._data.target import FIRST
 from ._data.target_validation import check_classification_y, has_many_classes
@@ -134,6 +135,12 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         frequencies. With several labels per row, it is the weight of each label in the rows that have it: a
         dict by position, or by column name if y is a DataFrame; "balanced" gives the rows with a label the
         same total weight as the rows without it.
+    class_descriptions : dict, default=None
+        What a class means, in words: a text by class, such as ``{"billing": "a question about an invoice"}``.
+        With several labels per row it is a dict by position or column name, as in `class_weight`. Each
+        description is one more training row of its class, with the weight of four rows. This helps most with
+        up to some ten rows per class. A class with a description and without rows is learned from its
+        description alone, with a warning. For single texts only; a resumed training uses none.
     contrastive_steps : int or "auto", default="auto"
         Number of training steps before the first epoch in which the encoder learns which texts are of one
         class: each step compares 16 texts with each other [8]_. The linear probe is then solved on the
@@ -273,6 +280,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     _parameter_constraints = {
         **BaseBertEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_descriptions": [dict, None],
         "contrastive_steps": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "threshold": [Interval(Real, 0, 1, closed="both"), "array-like", dict],
@@ -310,6 +318,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         max_grad_norm: float | None = 1.0,
         callbacks: Sequence[Any] | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        class_descriptions: dict[Any, str] | None = None,
         contrastive_steps: int | Literal["auto"] = "auto",
         label_smoothing: float = 0.0,
         threshold: float | ArrayLike | dict[Any, float] = 0.5,
@@ -349,6 +358,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.class_weight = class_weight
+        self.class_descriptions = class_descriptions
         self.contrastive_steps = contrastive_steps
         self.label_smoothing = label_smoothing
         self.threshold = threshold
@@ -506,6 +516,29 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
                 "the same columns in the same order."
             )
         return values, target_class
+
+    def _with_descriptions(self, rows, classes):
+        if not self.class_descriptions:
+            return rows
+        described = append_descriptions(rows, self._by_position(self.class_descriptions))
+        if rows.y.ndim == 1:
+            self._check_described(set(described.y.tolist()), set(rows.y.tolist()), classes)
+        return described
+
+    @staticmethod
+    def _check_described(described, in_rows, classes):
+        """Refuse descriptions of other classes than those that may come; warn of classes that no row has."""
+        new = sorted(described - (in_rows if classes is None else set(np.asarray(classes).tolist())), key=str)
+        if new and classes is not None:
+            raise ValueError(
+                f"class_descriptions names {new}, which are not in classes. Pass in classes all that will ever come."
+            )
+        if new:
+            warn_user(
+                f"class_descriptions names {new}, and no row of y has such a label: it is learned from its description "
+                "alone. If that is not what you want, correct the name.",
+                about="class_descriptions",
+            )
 
     def _target_params(self):
         return {
