@@ -44,6 +44,7 @@ class LinearProbe(Callback):
                 "The encoder's outputs are not finite before any training. Check the checkpoint's weights, or pass "
                 "precision='float32'."
             )
+        features = _of_one_length(features)
         pos_weight = config.loss_params.get("pos_weight")
         solved = shared_solution(problem_type, features, y[rows], w, net.config.num_labels, pos_weight)
         head = net.module_.classifier
@@ -96,6 +97,12 @@ def solve_head(problem_type, features, y, sample_weight, num_labels, pos_weight=
         weight, bias = _SOLVERS[problem_type](centred / scale, y, sample_weight, num_labels)
     weight = weight / scale
     return weight, bias - weight @ mean
+
+
+def _of_one_length(features):
+    """The rows with their mean length: short texts have long features, and would decide where rows are few."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features * (lengths.mean() / np.where(lengths > 0, lengths, 1.0))
 
 
 def _rms(features, sample_weight):

@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from transformers import AutoModel, AutoTokenizer
 
-from sklearn_bert import BertClassifier, BertRegressor
+from sklearn_bert import BertClassifier, BertNet, BertRegressor
 from sklearn_bert._data.sampling import merge_copies
 from sklearn_bert._training.linear_probe import solve_head
 
@@ -138,8 +138,27 @@ def test_before_training_the_estimator_is_the_linear_model(minilm, reviews, pool
     with torch.inference_mode():
         features = regressor.module_.features(**encoded).numpy()
     rows, w = merge_copies(texts, np.ones(48))
-    weight, bias = solve_head(REGRESSION, features[rows], (y[rows, None] - 3) / 2, w, 1)
+    lengths = np.linalg.norm(features[rows], axis=1, keepdims=True)
+    of_one_length = features[rows] / lengths * lengths.mean()
+    weight, bias = solve_head(REGRESSION, of_one_length, (y[rows, None] - 3) / 2, w, 1)
     np.testing.assert_allclose(regressor.predict(texts), 3 + 2 * (features @ weight.T + bias)[:, 0], rtol=1e-6)
+
+
+def test_short_texts_with_long_features_weigh_no_more_than_others(minilm, reviews, monkeypatch):
+    """A text's features times ten, as if it were a much shorter one: the head is the same but for their mean length."""
+    texts, y = reviews[0][:12], reviews[1][:12]
+    predict = BertNet.predict_features
+
+    def stretched(net, dataset, *args):
+        features = predict(net, dataset, *args)
+        return features * np.linspace(1, 10, len(features), dtype=features.dtype)[:, None]
+
+    weights = []
+    for features in (predict, stretched):
+        monkeypatch.setattr(BertNet, "predict_features", features)
+        classifier = BertClassifier(minilm, contrastive_steps=0, **STILL).fit(texts, y)
+        weights.append(classifier.module_.classifier.weight.detach().numpy().ravel())
+    assert np.corrcoef(*weights)[0, 1] == pytest.approx(1, abs=1e-6)
 
 
 def test_the_probe_already_separates_what_random_weights_do_not(minilm, reviews):
