@@ -12,10 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from .._runtime.atomic_files import atomic_folder, find_set_aside
 from .versions import FORMAT, check_format, versions
+from .weights_file import read_weights_file
 
 STATE = "sklearn_bert.json"
 CARD = "README.md"  # people edit it, so it has no checksum
@@ -98,10 +99,10 @@ def read_manifest(folder):
     return state
 
 
-def read_arrays(folder, state):
-    """Read the weights of a folder whose state is `state`: a dict of ndarray, as `head` and `arrays` were written."""
-    written = (_read(Path(folder), name, load_file) for name in _WEIGHTS if name in state["files"])
-    return {name: array for arrays in written for name, array in arrays.items()}
+def read_weights(folder, state):
+    """Read the weights of a folder whose state is `state`: a dict of torch.Tensor, as `head` and `arrays` have them."""
+    written = (_read(Path(folder), name, read_weights_file) for name in _WEIGHTS if name in state["files"])
+    return {name: weight for weights in written for name, weight in weights.items()}
 
 
 def refuse_if_replaced(folder, state):

@@ -5,7 +5,7 @@ package would load in transformers without an error and predict nonsense. Their 
 a model type that transformers does not know: a sentence with the reason.
 """
 
-from copy import deepcopy
+from copy import copy
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from .._data.targets import TARGETS, RegressionTarget, SingleLabelTarget
 from .._encoding.truncation import resolve_max_length
 from .._model.checkpoint import count_positions, load_config, load_tokenizer, own_config
 from .._model.hub import quiet, why
+from .weights_file import read_weights_file
 
 _ARCHITECTURE = "BertForSequenceClassification"
 _SAVE_AGAIN = "Save the model again with model.save_pretrained(folder)."
@@ -63,9 +64,9 @@ def to_tokenizer(tokenizer, module):
     """A copy of the tokenizer with settings that this package passes as arguments: segment ids, maximum length."""
     if transformers_incompatibility(module):
         return tokenizer
-    tokenizer = deepcopy(tokenizer)
+    tokenizer = copy(tokenizer)  # a deep one would copy the vocabulary
     tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+    tokenizer.init_kwargs = tokenizer.init_kwargs | {"model_input_names": tokenizer.model_input_names}
     tokenizer.model_max_length = resolve_max_length(None, tokenizer, count_positions(module.config), 1)
     return tokenizer
 
@@ -109,8 +110,8 @@ def load_transformers_classifier(folder):
     Returns
     -------
     config, tokenizer : object
-    arrays : dict of ndarray
-        The weights, with the head's rows in the order of the sorted labels.
+    weights : dict of torch.Tensor
+        With the head's rows in the order of the sorted labels. No file stays mapped into memory.
     target : Target
     names : ndarray of str, or None
         The labels of a multi-label classifier.
@@ -134,19 +135,28 @@ def load_transformers_classifier(folder):
             f"Expected a folder that save_pretrained wrote, or one with a {_ARCHITECTURE}. For another encoder, pass "
             "the folder as model= and fit."
         )
-    arrays = _read_weights(folder, config)
+    tokenizer = load_tokenizer(folder, config)  # before the weights: its own peak is not added to theirs
+    weights = _read_weights(folder, config)
     target, order, names = _read_labels(config, folder)
     for name in ("classifier.weight", "classifier.bias"):
-        arrays[name] = arrays[name][order]
+        weights[name] = weights[name][order]
     config.num_labels, config.problem_type = target.num_labels, target.problem_type
-    return config, load_tokenizer(folder, config), arrays, target, names
+    return config, tokenizer, weights, target, names
 
 
 def _read_weights(folder, config):
+    single = folder / "model.safetensors"
     try:
         with quiet():
+            # transformers only maps the file: weights that stay right when it changes would be a copy beside the map.
+            given = {"state_dict": read_weights_file(single)} if single.is_file() else {}
             model, report = transformers.BertForSequenceClassification.from_pretrained(
-                folder, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True
+                None if given else folder,
+                config=config,
+                dtype=torch.float32,
+                weights_only=True,
+                output_loading_info=True,
+                **given,
             )
     except (ImportError, MemoryError):
         raise
@@ -157,7 +167,7 @@ def _read_weights(folder, config):
             f"The weights in {str(folder)!r} lack {', '.join(sorted(report['missing_keys'])[:3])}. Expected those of a "
             f"fine-tuned {_ARCHITECTURE}. {_SAVE_AGAIN}"
         )
-    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    return {name: tensor if given else tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def _read_labels(config, folder):

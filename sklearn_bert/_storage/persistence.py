@@ -21,7 +21,7 @@ from .._model.checkpoint import count_positions, load_config, load_tokenizer
 from .._model.hub import resolve_checkpoint
 from .._runtime.device import seeded
 from .._runtime.user_warnings import warn_user
-from .folder import read_arrays, read_manifest, refuse_if_replaced, write_folder
+from .folder import read_manifest, read_weights, refuse_if_replaced, write_folder
 from .huggingface import fold_scale, load_transformers_classifier, to_config, to_tokenizer
 from .json_values import NotPlainError, decode, encode
 from .model_card import estimator_card
@@ -178,7 +178,8 @@ class StorableMixin(PicklableMixin):
         --------
         See `save_pretrained`.
         """
-        with seeded(0, torch.device("cpu")):  # one thread at a time, as in fit; the caller's random state is kept
+        # One thread at a time, as in fit; the caller's random state is kept. Weights of inference mode never train.
+        with seeded(0, torch.device("cpu")), torch.inference_mode(False):
             path = Path(folder).expanduser()
             state = read_manifest(path)
             estimator = cls._from_transformers(folder) if state is None else cls._from_state(path, state)
@@ -236,7 +237,7 @@ class StorableMixin(PicklableMixin):
             )
         config = load_config(folder)
         tokenizer = load_tokenizer(folder, config)
-        arrays = read_arrays(folder, state)
+        weights = read_weights(folder, state)
         refuse_if_replaced(folder, state)
         try:
             estimator = cls(**{name: decode(value) for name, value in state["parameters"].items()})
@@ -246,7 +247,7 @@ class StorableMixin(PicklableMixin):
                 raise ValueError(f"{config.num_labels} logits for {attributes['_target'].num_labels} labels")
             settings = {name: decode(value) for name, value in state["text_encoder"].items()}
             attributes |= {"tokenizer_": tokenizer, "_text_encoder": TextEncoder(tokenizer, **settings)}
-            estimator._adopt(cls.net_class.from_arrays(arrays, config, params), attributes)
+            estimator._adopt(cls.net_class.from_weights(weights, config, params), attributes)
         except Exception as error:  # a complete file can hold anything that this package does not write
             raise ValueError(
                 f"{str(folder)!r} is whole, but not what this version of the package expects: {error}. "
@@ -257,7 +258,7 @@ class StorableMixin(PicklableMixin):
     @classmethod
     def _from_transformers(cls, folder):
         path = resolve_checkpoint(folder)
-        config, tokenizer, arrays, target, names = load_transformers_classifier(path)
+        config, tokenizer, weights, target, names = load_transformers_classifier(path)
         kind = "BertRegressor" if isinstance(target, RegressionTarget) else "BertClassifier"
         if kind != cls._kind():
             raise ValueError(
@@ -286,5 +287,5 @@ class StorableMixin(PicklableMixin):
             "loss_curve_": [],
         }
         attributes |= {} if names is None else {"label_names_": names}
-        estimator._adopt(cls.net_class.from_arrays(arrays, config, params), attributes)
+        estimator._adopt(cls.net_class.from_weights(weights, config, params), attributes)
         return estimator

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 
 from .._encoding.text_encoder import TextEncoder
-from .._model.checkpoint import load_tokenizer
+from .._model.checkpoint import config_from_json, load_tokenizer
 from .._runtime.device import resolve_available, seeded
 from .._training.inference_net import InferenceNet
 from .versions import PICKLE_FORMAT, check_format, versions, warn_if_versions_differ
@@ -50,8 +50,9 @@ class PicklableMixin:
         warn_if_versions_differ(type(self).__name__, stored["versions"])
         if "net_" in state:
             with seeded(0, torch.device("cpu")):  # one thread at a time loads
+                # The tokenizer first: while it is parsed, it takes much more memory than afterwards.
+                tokenizer = _tokenizer_of(state["tokenizer_"], config_from_json(state["net_"]["config"]))
                 net = self.net_class.from_plain(state["net_"])
-                tokenizer = _tokenizer_of(state["tokenizer_"], net.config)
             text_encoder = TextEncoder(tokenizer, **state["_text_encoder"])
             state |= {"net_": net, "tokenizer_": tokenizer, "_text_encoder": text_encoder}
         super().__setstate__(state)

@@ -16,6 +16,7 @@ from .._model.checkpoint import config_from_json
 from .._model.cpu_kernels import FastCpuKernels
 from .._model.embedding_subset import full_embeddings
 from .._model.encoder_trial import padding_leaks
+from .._model.given_weights import build_with_weights
 from .._model.module import PooledEncoder
 from .._runtime.device import seeded
 from .._runtime.distributed import DistributedContext, get_process_group
@@ -70,21 +71,25 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
     # -- storing ----------------------------------------------------------------------------------------
 
     @classmethod
-    def from_arrays(cls, arrays, config, params, history=()):
-        """A net on the CPU, ready to predict, from what `arrays`, `stored_params` and `stored_history` gave."""
-        # The caller's random state stays: all is overwritten. Weights of inference mode could never have gradients.
+    def from_weights(cls, weights, config, params, history=()):
+        """A net on the CPU, ready to predict, from what `arrays`, `stored_params` and `stored_history` gave.
+
+        The net takes over the memory of the weights, see `build_with_weights`.
+        """
+
+        def make_module(config, **module_params):
+            return build_with_weights(partial(cls.module_class, config, **module_params), weights)
+
+        # The caller's random state stays. Weights of inference mode could never have gradients.
         with seeded(0, torch.device("cpu")), torch.inference_mode(False):
-            net = cls(config, **params, device="cpu", verbose=0).initialize()
-        # torch warns about an array that it may not write to, a memory map for example
-        writeable = {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
-        net.module_.load_state_dict({name: torch.from_numpy(array) for name, array in writeable.items()})
+            net = cls(config, **params, make_module=make_module, device="cpu", verbose=0).initialize()
         net.history.extend(history)
         return net.release_training_state()
 
     @classmethod
     def from_plain(cls, state):
         """A net on the CPU, ready to predict, from what `to_plain` gave."""
-        return cls.from_arrays(state["arrays"], config_from_json(state["config"]), state["params"], state["history"])
+        return cls.from_weights(state["arrays"], config_from_json(state["config"]), state["params"], state["history"])
 
     def to_plain(self):
         """What a net for prediction is built of, in arrays, str, numbers, lists and dicts; the weights once."""

@@ -7,9 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from sklearn_bert import BertClassifier
-from sklearn_bert._storage.folder import STATE, read_arrays, read_manifest, refuse_if_replaced, write_folder
+from sklearn_bert._storage.folder import STATE, read_manifest, read_weights, refuse_if_replaced, write_folder
 from sklearn_bert._storage.versions import FORMAT
 from tests.conftest import WORDS, make_tokenizer
 from tests.helpers import exactly
@@ -45,12 +46,12 @@ def folder(stored, tmp_path):
 FILES = (STATE, "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
-def test_read_manifest_and_read_arrays_return_what_write_folder_got(stored, parts):
+def test_read_manifest_and_read_weights_return_what_write_folder_got(stored, parts):
     state = read_manifest(stored)
     assert (state["estimator"], state["numbers"]) == ("BertClassifier", [1, 2.5])
-    arrays = read_arrays(stored, state)
-    assert {name: array.dtype for name, array in arrays.items()} == {"a": np.float64, "b": np.float32}
-    np.testing.assert_array_equal(arrays["a"], parts["arrays"]["a"])
+    weights = read_weights(stored, state)
+    assert {name: weight.dtype for name, weight in weights.items()} == {"a": torch.float64, "b": torch.float32}
+    np.testing.assert_array_equal(weights["a"], parts["arrays"]["a"])
     assert sorted(path.name for path in stored.iterdir()) == sorted((*FILES, "README.md"))
 
 
@@ -77,11 +78,11 @@ def test_write_folder_refuses_a_mount_point(parts, tmp_path, monkeypatch):
         write_folder(tmp_path, **parts)
 
 
-def test_read_arrays_prefers_the_original_head(parts, tmp_path):
+def test_read_weights_prefers_the_original_head(parts, tmp_path):
     head = {"a": np.arange(3.0) / 3}
     write_folder(tmp_path / "model", **parts | {"head": head})
     state = read_manifest(tmp_path / "model")
-    np.testing.assert_array_equal(read_arrays(tmp_path / "model", state)["a"], head["a"])
+    np.testing.assert_array_equal(read_weights(tmp_path / "model", state)["a"], head["a"])
 
 
 def test_read_manifest_accepts_an_edited_card(folder):
