@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 
 from .._encoding.tokenization import check_fast
 from .._runtime.atomic_files import atomic_file
+from .onnx_file import save_program
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _NEEDED = ("onnx", "onnxscript")
@@ -64,19 +66,25 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
             f"{str(path)!r} is not the path of a file in a folder that exists. Expected one such as 'model.onnx'; "
             f"{'add a file name' if path.is_dir() else 'make the folder first'}."
         )
-    module = deepcopy(module).to("cpu", torch.float32).eval()
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in head.items()}, strict=False)
     with _silence():
-        program = _export(module)
+        program = _export(_float32_twin(module, head))
     program.model.metadata_props.update({name: json.dumps(value) for name, value in metadata.items()})
     standalone = _self_contained(tokenizer, max_length)
     with atomic_file(path) as draft:
-        program.save(draft, external_data=False)
+        save_program(program, draft)
     with atomic_file(path.parent / "tokenizer.json") as draft:
         standalone.save(str(draft))
 
 
-class _Logits(torch.nn.Module):
+def _float32_twin(module, head):
+    """The module on the CPU, in float32 and ready to predict; what is so already is not copied."""
+    shared = {id(p): nn.Parameter(p.detach().to("cpu", torch.float32), p.requires_grad) for p in module.parameters()}
+    twin = deepcopy(module, shared).to("cpu", torch.float32).eval()
+    twin.load_state_dict({name: torch.from_numpy(array) for name, array in head.items()}, strict=False, assign=True)
+    return twin
+
+
+class _Logits(nn.Module):
     """A module with tensors as inputs and one tensor as output: the logits."""
 
     def __init__(self, module):
