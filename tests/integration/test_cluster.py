@@ -1,4 +1,7 @@
-"""Grid searches on the worker processes of a Dask cluster on this machine."""
+"""Grid searches on the worker processes of a cluster on this machine, and predictions from files to files there.
+
+Dask is in the extra ``test``; Ray is not, see docs/distributed.md.
+"""
 
 import os
 import signal
@@ -9,14 +12,16 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_bert import BertClassifier
+from tests.benchmarks import out_of_core
 from tests.distributed_worker import DETERMINISTIC, example_rows
 
-distributed = pytest.importorskip("dask.distributed")
 N_FITS = 18  # six candidates in three folds
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 class Texts(list):
@@ -30,27 +35,45 @@ class Texts(list):
 
 
 class RecordingScore:
-    """The accuracy; each call creates a file in a folder."""
+    """The accuracy; each call creates a file in a folder, named after the process."""
 
     def __init__(self, folder):
         self.folder = folder
 
     def __call__(self, estimator, X, y):
-        Path(self.folder, uuid.uuid4().hex).touch()
+        Path(self.folder, f"{os.getpid()}-{uuid.uuid4().hex}").touch()
         return estimator.score(X, y)
 
 
 @pytest.fixture(scope="module")
 def client():
     """The client of a scheduler with two worker processes; the scheduler replaces a worker that dies."""
-    environment = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    distributed = pytest.importorskip("dask.distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, env=environment
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, env=WORKER_ENVIRONMENT
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """Ray with two worker processes, known to joblib."""
+    ray = pytest.importorskip("ray")
+    from ray.util.joblib import register_ray
+
+    ray.init(
+        num_cpus=3,  # one more than workers: Ray Data also needs one to read files
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+        runtime_env={"env_vars": WORKER_ENVIRONMENT},
+    )
+    register_ray()
+    yield ray
+    ray.shutdown()
 
 
 def make_search(tiny_bert, **settings):
@@ -103,3 +126,38 @@ def test_grid_search_on_dask_survives_a_killed_worker(client, serial, tiny_bert,
     assert len(list(tmp_path.iterdir())) >= N_FITS
     client.wait_for_workers(2, timeout=60)
     assert victim not in client.run(os.getpid).values()
+
+
+@pytest.mark.slow
+def test_grid_search_on_ray_equals_the_serial_search(ray, serial, tiny_bert, tmp_path):
+    texts, y, *_ = example_rows()
+    with joblib.parallel_config("ray", n_jobs=2):
+        search = make_search(tiny_bert, scoring=RecordingScore(tmp_path)).fit(texts, y)
+    assert_same_search(search, serial)
+    workers = {path.name.split("-")[0] for path in tmp_path.iterdir()}
+    assert len(workers - {str(os.getpid())}) == len(workers) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default::DeprecationWarning")  # within Ray Data
+def test_predictions_of_ray_data_from_file_to_file_equal_those_in_one_process(ray, tiny_bert, tmp_path):
+    texts, y, *_ = example_rows()
+    fitted = BertClassifier(tiny_bert, **DETERMINISTIC).fit(texts, y)
+    fitted.save_pretrained(tmp_path / "model")
+    out_of_core.write(tmp_path / "rows.parquet", 130, size=50)
+
+    class Predictor:
+        def __init__(self, folder):
+            self.classifier = BertClassifier.from_pretrained(folder)
+
+        def __call__(self, batch):
+            return {"row": batch["row"], "prediction": self.classifier.predict(batch["text"])}
+
+    rows = ray.data.read_parquet(str(tmp_path / "rows.parquet")).repartition(4)  # one part goes to one actor
+    pool = ray.data.ActorPoolStrategy(size=2)
+    predicted = rows.map_batches(Predictor, fn_constructor_args=[tmp_path / "model"], batch_size=40, compute=pool)
+    predicted.write_parquet(str(tmp_path / "predicted"))
+    written = pd.read_parquet(tmp_path / "predicted").sort_values("row")
+    expected = pd.read_parquet(tmp_path / "rows.parquet")
+    assert list(written["row"]) == list(expected["row"])
+    assert list(written["prediction"]) == list(fitted.predict(expected["text"]))
