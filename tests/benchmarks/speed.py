@@ -46,14 +46,15 @@ ROWS = {"fit": 448, "predict": 896, "search": 192, "roofline": 448, "memory": 19
 def seconds_of(work, *args, **kwargs):
     """Seconds that a call takes; a GPU's work counts until it is done."""
     gc.collect()  # what an earlier side left is not swept up on this one's time
-    _synchronize()
+    synchronize()
     start = time.perf_counter()
     work(*args, **kwargs)
-    _synchronize()
+    synchronize()
     return time.perf_counter() - start
 
 
-def _synchronize():
+def synchronize():
+    """Wait until the accelerator, if there is one, has done its work."""
     import torch
 
     if torch.accelerator.is_available():
