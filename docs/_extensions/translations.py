@@ -41,6 +41,7 @@ class TranslatedPagesBuilder(StandaloneHTMLBuilder):
 class PairsOfCharacters(SearchChinese):
     """Chinese has no spaces between words, so each two neighbouring characters are a term, in pages and queries."""
 
+    language_name = "English"  # names the class of the stemmer, which is that of English for the Latin words
     js_splitter_code = r"""
 var splitQuery = (query) =>
   (query.match(/[\u4e00-\u9fff]+|[a-zA-Z0-9_]+/g) || []).flatMap((part) =>

@@ -1,7 +1,9 @@
 """A page in Chinese says all that the English page says, with the same code, links and figures."""
 
 import io
+import json
 import re
+import runpy
 import shutil
 import warnings
 from collections import Counter
@@ -11,6 +13,8 @@ import pytest
 from babel.messages import pofile
 from sphinx.application import Sphinx
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+
+from tests.browser import evaluate
 
 ROOT = Path(__file__).parents[2]
 CATALOGUES = ROOT / "docs" / "locale" / "zh_CN" / "LC_MESSAGES"
@@ -102,3 +106,11 @@ def test_the_figure_in_chinese_is_the_original_with_other_words():
     figures = [(ROOT / "docs" / "_static" / name).read_text() for name in names]
     drawn = [re.sub(r'>[^<]+<|font-family="[^"]*"', "", figure) for figure in figures]
     assert drawn[0] == drawn[1]
+
+
+def test_the_search_splits_queries_as_it_splits_pages(tmp_path):
+    search = runpy.run_path(str(ROOT / "docs" / "_extensions" / "translations.py"))["PairsOfCharacters"]({})
+    text = "学习率 和 max_length 微调"
+    assert sorted(search.split(text)) == ["max_length", "习率", "和", "学习", "微调"]
+    split_query = f"{search.js_splitter_code} return splitQuery({json.dumps(text)});"
+    assert sorted(evaluate("", split_query, tmp_path)) == sorted(search.split(text))
