@@ -24,6 +24,9 @@ def python_blocks(page):
     return BLOCKS.findall(page.read_text())
 
 
+RUN_HERE = [page for page in PAGES if python_blocks(page) and page.stem != "other_libraries"]  # that has its own test
+
+
 def words_and_numbers(text):
     """Words and layout with each number as #, and the numbers."""
     number = r"\d+\.\d+"
@@ -39,7 +42,7 @@ def headings(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run_in_order(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     namespace = {}

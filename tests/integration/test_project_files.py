@@ -33,6 +33,14 @@ def test_each_requirement_has_a_pinned_version():
     assert names - set(map(canonical, PINNED)) == {"sklearn-bert"}
 
 
+def test_the_page_on_other_libraries_names_the_pinned_versions():
+    rows = re.findall(
+        r"^\| ([\w-]+) \| (\d[\d.]+) \|", (ROOT / "docs" / "other_libraries.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) > 10
+    assert [(name, version) for name, version in rows if PINNED[name] != version] == []
+
+
 def test_hooks_have_the_pinned_versions():
     revisions = {repo["repo"].rsplit("/", 1)[1]: repo["rev"] for repo in load_yaml(".pre-commit-config.yaml")["repos"]}
     assert revisions["ruff-pre-commit"] == f"v{PINNED['ruff']}"
