@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
@@ -96,6 +97,7 @@ class WithoutDriver(TorchFunctionMode):
 @pytest.fixture
 def cuda_looks_available(monkeypatch):
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)  # it looks for a driver
+    monkeypatch.setattr(fake_tensor, "init_gpu_context", lambda *args: None, raising=False)  # so does torch 2.11 here
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *args, **kwargs: True)
 
