@@ -26,6 +26,11 @@ REASONS = {
     "torch.cpu._is_amx_tile_supported": "torch before 2.12 has no public list of a CPU's instructions",
     "torch.cpu._is_avx512_bf16_supported": "torch before 2.12 has no public list of a CPU's instructions",
     "torch.ops.aten._softmax_backward_data": "softmax backwards from its result; the operator has no other name",
+    "_forward_hooks": "whether a module has any; no public function says so",
+    "_forward_pre_hooks": "whether a module has any; no public function says so",
+    "_has_any_global_hook": "whether a hook is called for all modules; no public function says so",
+    "_modules": "the submodules; the public generators take several times as long, which counts in each prediction",
+    "_parameters": "the parameters; the public generators take several times as long, which counts in each prediction",
     "_version": "counts the changes of a tensor in place; hashing the weights would take seconds",
     # Python
     "sys._getframe": "the module that called, for warnings; inspect.currentframe is the same function",

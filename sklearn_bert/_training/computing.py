@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from .._encoding.batching import micro_batches
+from .._model.autocast_copy import AutocastCopy
 from .._model.cpu_kernels import FastCpuKernels
 from .._model.encoder_trial import TRIED_FAMILIES, try_encoder
 from .._runtime.device import is_out_of_memory, release_memory, use_one_thread_after_fork
@@ -17,6 +18,8 @@ _CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer 
 
 class ComputingMixin:
     """Computing for a net with `module_`, `config`, `device`, `precision` and `or_float32`."""
+
+    _autocast_copy = None  # of the module, once a few texts were predicted; no pickle holds it
 
     def move(self, device, precision, or_float32=False):
         """Compute on this device and in this precision from now on."""
@@ -62,12 +65,26 @@ class ComputingMixin:
         with FastCpuKernels():
             return self._compute(x.features)
 
-    def _compute(self, method, *, autocast=True):
+    def _module_for_prediction(self, n_batches):
+        """The module in evaluation mode; for a single batch on a CPU a copy that autocast need not cast again."""
+        module, dtype = self.module_, _AUTOCAST.get(self.precision)
+        if _is_training(module):  # setting the mode walks through all modules, which takes as long as a layer computes
+            self._set_training(False)
+        is_trained = not getattr(self, "_trimmed_for_prediction", False)
+        if dtype is None or self._device_type != "cpu" or is_trained or not self._is_tried:
+            return module
+        copy = self._autocast_copy
+        if copy is None or not copy.is_current(module, dtype):
+            copy = AutocastCopy(module, dtype) if n_batches == 1 else None
+            self._autocast_copy = copy  # threads that predict at once may each make one; all are right
+        return module if copy is None else copy.module
+
+    def _compute(self, method, *, autocast=True, module=None):
         """What a method of a batch gives, on the device and in the precision asked for; in float32 or better."""
         use_one_thread_after_fork()
         try:
             with self._autocast() if autocast else nullcontext():
-                result = method(self.module_, self.device)
+                result = method(self.module_ if module is None else module, self.device)
         except RuntimeError as error:
             if self.precision in _AUTOCAST and _is_about_dtype(error):
                 raise ValueError(
@@ -116,6 +133,10 @@ class ComputingMixin:
 def dtype_of(precision):
     """Of the weights: the lower precisions are autocast's."""
     return torch.float64 if precision == "float64" else torch.float32
+
+
+def _is_training(module):
+    return module.training or any(_is_training(child) for child in module._modules.values() if child is not None)
 
 
 def _is_about_dtype(error):

@@ -288,13 +288,13 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
 
     def _predict(self, dataset, method_of, progress=0):
         """What a method of its batch gives for every row, without gradients, in the dataset's order, (n, ...)."""
-        self._set_training(False)
         self.group_ = get_process_group(self.device)
         iterator = self.get_iterator(dataset, training=False)
+        module = self._module_for_prediction(len(iterator.batch_sampler))
         mine, results = iterator.batch_sampler.order, None
 
         def compute(inputs, _):
-            return self._compute(method_of(inputs)).cpu().numpy()
+            return self._compute(method_of(inputs), module=module).cpu().numpy()
 
         # One autocast around all batches: it casts the weights once.
         with (

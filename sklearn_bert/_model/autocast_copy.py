@@ -1,0 +1,105 @@
+"""A copy of a module whose linear layers hold their parameters in the dtype to which autocast casts them.
+
+Autocast casts the weights anew for each prediction, which takes as long as the rest of a prediction of one text. The
+copy gives the same bits. It shares with the module all objects but the linear layers and the modules around them, and
+of these all attributes but the parameters that are cast. A module with forward hooks is shared with all that it holds.
+
+The module may change at any time, so `is_current` compares before each use: the modules, their attributes and hooks,
+which tensors the parameters are, how often each was written to, and a sample of their numbers. The sample shows writes
+that torch does not count, through ``weight.data`` or NumPy, unless they change only a few numbers. This file imports
+torch and numpy only.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules import module as torch_modules
+
+_N_SAMPLES = 16  # numbers of each parameter: to compare all would take as long as to cast them
+
+
+class AutocastCopy:
+    """A copy for predictions on a CPU.
+
+    Parameters
+    ----------
+    original : torch.nn.Module
+        In evaluation mode. It is not changed.
+    dtype : torch.dtype
+        That of autocast.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+        The copy; the original if nothing in it is cast.
+    """
+
+    def __init__(self, original, dtype):
+        self.original, self.dtype = original, dtype
+        self._copies, self._casts = {}, {}  # by the id of what is copied
+        self._as_copied, self._as_cast = [], []  # the copied modules and the cast parameters, as they were
+        self.module = original if torch_modules._has_any_global_hook() else self._copy(original)
+        self._samples = [np.empty(0, np.float32), *(_sample(p) for _, _, p, _ in self._as_cast if p is not None)]
+        self._sampled = np.concatenate(self._samples).tobytes()
+
+    def is_current(self, original, dtype):
+        """Whether the copy computes what the original computes now under autocast to this dtype."""
+        if original is not self.original or dtype is not self.dtype or torch_modules._has_any_global_hook():
+            return False
+        try:
+            same_modules = all(
+                vars(module) == attributes
+                and (module._modules, module._forward_hooks, module._forward_pre_hooks) == parts
+                for module, attributes, parts in self._as_copied
+            )
+        except (RuntimeError, ValueError):  # an attribute was a tensor or an array, and is another one now
+            return False
+        same_parameters = all(
+            parameters.get(name) is p and (p is None or (p._version, p.data_ptr()) == state)
+            for parameters, name, p, state in self._as_cast
+        )
+        return same_modules and same_parameters and np.concatenate(self._samples).tobytes() == self._sampled
+
+    def _copy(self, module):
+        """The copy of a module, or the module itself if nothing in it is cast."""
+        if id(module) not in self._copies:
+            self._copies[id(module)] = self._new_copy(module)
+        return self._copies[id(module)]
+
+    def _new_copy(self, module):
+        if module._forward_hooks or module._forward_pre_hooks:
+            return module
+        children = dict(module._modules)
+        copies = {name: None if child is None else self._copy(child) for name, child in children.items()}
+        castable = _is_castable(module)
+        if not castable and all(copies[name] is child for name, child in children.items()):
+            return module
+        self._as_copied.append((module, dict(vars(module)), (children, {}, {})))
+        copy = module.__new__(type(module))
+        vars(copy).update(vars(module))
+        vars(copy)["_modules"] = copies
+        if castable:
+            vars(copy)["_parameters"] = {name: self._cast(module, name) for name in module._parameters}
+        return copy
+
+    def _cast(self, module, name):
+        """A parameter in the lower precision; one cast for all layers that share it."""
+        p = module._parameters[name]
+        self._as_cast.append((module._parameters, name, p, None if p is None else (p._version, p.data_ptr())))
+        if id(p) not in self._casts:
+            self._casts[id(p)] = p if p is None else p.detach().to(self.dtype)
+        return self._casts[id(p)]
+
+
+def _is_castable(module):
+    """Whether it is a linear layer as torch has it, with ordinary parameters in float32."""
+    return type(module) is nn.Linear and all(
+        type(p) is nn.Parameter and p.dtype == torch.float32 and p.is_contiguous() and not p.is_inference()
+        for p in module._parameters.values()
+        if p is not None
+    )
+
+
+def _sample(p):
+    """Some numbers that are evenly spread over a parameter, an array that changes with it."""
+    return p.detach().view(-1).numpy()[:: p.numel() // _N_SAMPLES | 1]
