@@ -29,6 +29,7 @@ CPU_ATTENTION = "sklearn_bert_cpu"
 _LEVELS = 2**15  # a probability is rounded to a multiple of 1/32768
 _INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _VECTOR = 32  # elements; softmax computes the remaining elements of a row one by one
+_FEW = 2**16  # attention weights of so few texts: the calls of our kernel take longer than torch's slower kernel
 _CACHED = 2**19  # attention weights computed at a time: a megabyte in bfloat16, the size of a second-level cache
 
 
@@ -106,7 +107,9 @@ def attention_forward(module, query, key, value, attention_mask, dropout=0.0, sc
     else:
         is_plain = not attention_mask.requires_grad  # `attention` gives a mask no gradient
     is_plain = is_plain and all(kwargs.get(name) is None for name in ("position_bias", "cache", "softcap"))
-    fused_is_fast = dropout == 0 and _autocast_dtype(query) not in (torch.bfloat16, torch.float16)
+    n_weights = query.shape[:2].numel() * query.shape[2] * key.shape[2]
+    is_small = n_weights < _FEW and not query.requires_grad
+    fused_is_fast = dropout == 0 and (is_small or _autocast_dtype(query) not in (torch.bfloat16, torch.float16))
     if fused_is_fast or not is_plain or not _use_own_kernels(query):
         sdpa = AttentionInterface()["sdpa"]
         return sdpa(module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs)
@@ -256,7 +259,7 @@ class _DropoutMaskStream:
         self.factor = _LEVELS / (_LEVELS - self.n_dropped)
         if seed is None:
             seed = int(torch.randint(2**62, ())) if self.n_dropped else 0
-        self.seed, self._bits = seed, np.random.SFC64(seed)
+        self.seed, self._bits = seed, np.random.SFC64(seed) if self.n_dropped else None
 
     def replay(self):
         """The same stream from its beginning."""
