@@ -165,8 +165,11 @@ def _special_tokens(tokenizer, n_columns):
     def bare_ids_of(text):
         return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
-    text = "a" if bare_ids_of("a") else next(filter(bare_ids_of, tokenizer.get_vocab()), "a")
-    encoded, bare = tokenizer(*[text] * n_columns, return_token_type_ids=True, verbose=False), bare_ids_of(text)
+    text, bare = "a", bare_ids_of("a")
+    if not bare:
+        text = next(filter(bare_ids_of, tokenizer.get_vocab()), "a")
+        bare = bare_ids_of(text)
+    encoded = tokenizer(*[text] * n_columns, return_token_type_ids=True, verbose=False)
     ids, types = encoded["input_ids"], encoded["token_type_ids"]
     parts, text_types, done = [], [], 0
     for _ in range(n_columns):
