@@ -216,7 +216,7 @@ def test_an_estimator_in_bfloat16_trains_and_predicts_with_our_kernels(tiny_bert
     calls.clear()
     fitted.predict(reviews[0][:1])
     assert calls == []  # torch's is faster for a few texts
-    fitted.predict(["good " * 60] * 40)
+    fitted.predict(["good " * 70] * 40)
     assert set(calls) == {"_Attention"}
 
 
