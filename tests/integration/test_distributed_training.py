@@ -163,13 +163,15 @@ def test_only_the_first_process_prints_progress(tiny_bert, tmp_path):
 
 
 SCRIPT = """
-import sys
+import os, sys
 from sklearn_bert import BertClassifier
 from tests.distributed_worker import DETERMINISTIC, example_rows
 
 texts, y, *_ = example_rows()
 classifier = BertClassifier(sys.argv[1], **DETERMINISTIC).fit(texts, y)
 sys.stdout.write(f"{classifier.loss_curve_[-1]:.9f}\\n")
+if os.environ.get("RANK", "0") == "0":
+    classifier.save_pretrained(sys.argv[2])
 """
 
 
@@ -180,12 +182,14 @@ LAUNCHERS = {
 
 
 @pytest.mark.parametrize("launcher", **cases(LAUNCHERS))
-def test_unchanged_script_runs_under_a_launcher(launcher, tiny_bert, tmp_path, monkeypatch):
+def test_script_runs_under_a_launcher_and_saves_in_one_process(launcher, tiny_bert, tmp_path, monkeypatch):
     texts, y, *_ = example_rows()
     expected = BertClassifier(tiny_bert, **DETERMINISTIC).fit(texts, y)
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [sys.executable, "-m", *launcher, str(script), tiny_bert]
+    command = [sys.executable, "-m", *launcher, str(script), tiny_bert, str(tmp_path / "model")]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
     assert printed.splitlines() == [f"{expected.loss_curve_[-1]:.9f}"] * 2
+    saved = BertClassifier.from_pretrained(tmp_path / "model")
+    np.testing.assert_allclose(saved.predict_proba(texts), expected.predict_proba(texts), atol=1e-9)
