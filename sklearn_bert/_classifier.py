@@ -65,11 +65,11 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         is trained, otherwise "mean".
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
         How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
-        equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It is good for similarity, from a few
-        hundred pairs on if the checkpoint is a sentence encoder. `max_length` then applies to each text, and
-        texts of very different lengths cost up to twice as much. "cross_encoder" encodes both texts
-        together, as BERT does, so each word attends to both texts. Try it for entailment or question
-        answering, with many thousands of pairs. "auto" is "bi_encoder" with ``head_init="linear_probe"``,
+        equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It needs the fewest pairs, above all if
+        the checkpoint is a sentence encoder. `max_length` then applies to each text, and texts of very
+        different lengths cost up to twice as much. "cross_encoder" encodes both texts together, as BERT
+        does, so each word attends to both texts. Compare it for entailment or question answering with many
+        thousands of pairs. "auto" is "bi_encoder" with ``head_init="linear_probe"``,
         otherwise "cross_encoder".
     hidden_layer_sizes : array-like of int, default=()
         Widths of GELU layers between the pooled output and the last linear layer. With any such layer,

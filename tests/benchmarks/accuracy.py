@@ -8,8 +8,9 @@ Usage::
                                         [--model FOLDER]
 
 ``FOLDER`` holds ``sst2.csv.gz``, ``trec.csv.gz``, ``stsb.csv.gz``, ``emobank.csv.gz``,
-``goemotions.csv.gz`` and ``imdb5k.csv.gz``, and for checkpoints of other languages (``--model``)
-``d_cold_zh.csv.gz`` and ``d_germeval18_de.csv.gz``, each with a ``split`` column (train, dev, test). Every
+``goemotions.csv.gz`` and ``imdb5k.csv.gz``, for more pairs ``b_sick.csv.gz`` and ``b_med.csv.gz``, for checkpoints of
+other languages (``--model``) ``d_cold_zh.csv.gz`` and ``d_germeval18_de.csv.gz``, each with a ``split`` column (train,
+dev, test). Every
 finished run is written to ``--out`` at once, and a run that stands there is not repeated: an
 interrupted call goes on where it stopped. The table at the end is Markdown.
 
@@ -21,7 +22,8 @@ For a seed all sides get the same ``--rows`` rows of the training part, drawn by
 - "trainer": ``transformers.Trainer`` with its defaults (batches of 8, learning rate 5e-5, no warm-up);
 - "trainer, same": ``transformers.Trainer`` with the settings of "plain", batches grouped by length;
 - "plain": this project's estimator with the usual recipe, a random head on BERT's pooler at 5e-5;
-- "frozen": a linear model on sentence embeddings (for pairs u, v, abs(u - v) and u * v);
+- "frozen": a linear model on sentence embeddings (for pairs u, v, abs(u - v) and u * v); "frozen, C=10" with less
+  regularization;
 - "tfidf": a linear model on word counts.
 
 Trainer's regression targets are standardised, as the regressor's are.
@@ -73,25 +75,30 @@ class Task:
     score: callable
     score_name: str
     problem_type: str
+    file: str | None = None  # None: named as the task
 
 
+PAIR = ["sentence1", "sentence2"]
 TASKS = {
     "sst2": Task(["sentence"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
     "trec": Task(["text"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
-    "stsb": Task(["sentence1", "sentence2"], ["score"], mean_pearson, "Pearson", "regression"),
+    "stsb": Task(PAIR, ["score"], mean_pearson, "Pearson", "regression"),
     "emobank": Task(["text"], ["V", "A", "D"], mean_pearson, "mean Pearson", "regression"),
     "goemotions": Task(["text"], None, micro_f1, "micro-F1", "multi_label_classification"),
     "imdb5k": Task(["text"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
+    "sick": Task(PAIR, ["entailment"], accuracy_score, "accuracy", "single_label_classification", "b_sick"),
+    "sick_relatedness": Task(PAIR, ["relatedness"], mean_pearson, "Pearson", "regression", "b_sick"),
+    "med": Task(PAIR, ["label"], accuracy_score, "accuracy", "single_label_classification", "b_med"),
     "d_cold_zh": Task(["text"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
     "d_germeval18_de": Task(["text"], ["label"], accuracy_score, "accuracy", "single_label_classification"),
 }
-ENGLISH = [name for name in TASKS if not name.startswith("d_")]
+DEFAULT_TASKS = ["sst2", "trec", "stsb", "emobank", "goemotions", "imdb5k"]
 
 
 def load(task_name, folder, n_rows, seed, part_names, n_scored=None):
     """The training rows and a dict of the parts to score, each as a pair (texts, y)."""
     task = TASKS[task_name]
-    table = pd.read_csv(Path(folder) / f"{task_name}.csv.gz", keep_default_na=False)
+    table = pd.read_csv(Path(folder) / f"{task.file or task_name}.csv.gz", keep_default_na=False)
     targets = task.targets or list(table.columns[table.columns.get_loc(task.texts[-1]) + 1 :])
     targets = targets[0] if len(targets) == 1 else targets
     parts = {name: part for name, part in table.groupby("split") if name in part_names}
@@ -181,7 +188,7 @@ def _trainer_targets(task, y):
     return n_outputs, scaled.tolist(), lambda logits: logits[:, 0] if n_outputs == 1 else logits
 
 
-def fit_frozen(task, train, seed, checkpoint):
+def fit_frozen(task, train, seed, checkpoint, C=1.0):
     """Prediction function of a linear model on sentence embeddings."""
     from sentence_transformers import SentenceTransformer
 
@@ -195,7 +202,7 @@ def fit_frozen(task, train, seed, checkpoint):
         first, second = parts
         return np.hstack([first, second, np.abs(first - second), first * second])
 
-    model = _linear_model(task).fit(embed(train[0]), train[1])
+    model = _linear_model(task, C).fit(embed(train[0]), train[1])
     return lambda texts: model.predict(embed(texts))
 
 
@@ -210,16 +217,17 @@ def fit_tfidf(task, train, seed, checkpoint):
     return lambda texts: model.predict(join(texts))
 
 
-def _linear_model(task):
+def _linear_model(task, C=1.0):
     if task.problem_type == "regression":
-        return Ridge()
-    model = LogisticRegression(max_iter=1000)
+        return Ridge(1 / C)
+    model = LogisticRegression(C=C, max_iter=1000)
     return OneVsRestClassifier(model) if task.problem_type == "multi_label_classification" else model
 
 
 SIDES = {
     "tfidf": fit_tfidf,
     "frozen": fit_frozen,
+    "frozen, C=10": partial(fit_frozen, C=10.0),
     "trainer": fit_trainer,
     "trainer, same": fit_trainer_as_plain,
     "plain": partial(fit_ours, **PLAIN),
@@ -266,8 +274,8 @@ def main():
     parser.add_argument("--data", required=True, help="folder of the .csv.gz files")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--tasks", nargs="+", default=ENGLISH, choices=list(TASKS))
-    parser.add_argument("--sides", nargs="+", default=list(SIDES))
+    parser.add_argument("--tasks", nargs="+", default=DEFAULT_TASKS, choices=list(TASKS))
+    parser.add_argument("--sides", nargs="+", default=[name for name in SIDES if name != "frozen, C=10"])
     parser.add_argument("--parts", nargs="+", default=["dev", "test"], choices=["dev", "test"])
     parser.add_argument("--scored-rows", type=int, help="score the first so many rows of a part only")
     parser.add_argument(

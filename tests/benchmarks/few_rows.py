@@ -8,8 +8,9 @@ Usage::
 ``FOLDER`` holds ``trec.csv.gz`` and ``sst2.csv.gz`` with a ``split`` column; the tickets are in the package. For a
 seed all sides get the same first rows of each class, of one shuffle. They are scored on 500 rows of the test or dev
 part (of the tickets: on all rows that are left). A side is "ours" (the defaults), "frozen" (logistic regression, C=1,
-on the encoder's vectors of length one), "setfit", or parameters of this project's. The time is CPU time of the fit,
-loading included. Every finished run is written to ``--out``, and not repeated by the next call.
+on the encoder's vectors of length one), "setfit", or parameters of this project's, with "described" before them for
+descriptions of the classes. The time is CPU time of the fit, loading included. Every finished run is written to
+``--out``, and not repeated by the next call.
 
 SetFit 1.2 needs an older transformers than this project: make an environment with ``setfit==1.2.*``,
 ``transformers==4.57.*`` and ``sentence-transformers==5.7.*``, and run ``--sides setfit`` there (with PYTHONPATH at the
@@ -36,6 +37,24 @@ from tests.benchmarks.accuracy import parse_params
 
 MAX_LENGTH = 128
 N_SCORED = 500
+DESCRIPTIONS = {
+    "trec": {
+        "ABBR": "What does this abbreviation stand for?",
+        "DESC": "What is the definition, description or reason of something?",
+        "ENTY": "What thing is it: an animal, color, product, event or food?",
+        "HUM": "Who is the person or group?",
+        "LOC": "Where is the city, country or place?",
+        "NUM": "How many, how much, when: a number or a date?",
+    },
+    "sst2": {0: "a bad movie", 1: "a great movie"},
+    "tickets": {
+        "account": "I cannot log in to my account.",
+        "billing": "A question about an invoice, a payment or a refund.",
+        "delivery": "My parcel has not arrived.",
+        "product": "A question about a product, its size or its parts.",
+        "workshop": "My bike needs a repair or a service.",
+    },
+}
 COLUMNS = {"trec": ("text", "label"), "sst2": ("sentence", "label"), "tickets": ("message", "team")}
 
 
@@ -89,11 +108,14 @@ def fit_setfit(texts, labels, seed):
     return lambda X: np.asarray(model.predict_proba(list(X), as_numpy=True))
 
 
-def parse_side(name):
-    """The fitting function of a side's name."""
+def parse_side(name, task):
+    """The fitting function of a side's name for a task."""
     if name in ("frozen", "setfit"):
         return {"frozen": fit_frozen, "setfit": fit_setfit}[name]
-    return partial(fit_ours, **({} if name == "ours" else parse_params(name)))
+    first, _, rest = name.partition(" ")
+    described = {"class_descriptions": DESCRIPTIONS[task]} if first == "described" else {}
+    params = rest if described else name
+    return partial(fit_ours, **described, **({} if params == "ours" else parse_params(params)))
 
 
 def table(results):
@@ -134,7 +156,7 @@ def main():
         start = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            predict = parse_side(side)(*train, seed)
+            predict = parse_side(side, task)(*train, seed)
             seconds = round(time.process_time() - start, 1)
             proba = predict(X)
         classes = np.unique(train[1])
