@@ -107,10 +107,8 @@ def attention_forward(module, query, key, value, attention_mask, dropout=0.0, sc
     else:
         is_plain = not attention_mask.requires_grad  # `attention` gives a mask no gradient
     is_plain = is_plain and all(kwargs.get(name) is None for name in ("position_bias", "cache", "softcap"))
-    n_weights = query.shape[:2].numel() * query.shape[2] * key.shape[2]
-    is_small = n_weights < _FEW and not query.requires_grad
-    fused_is_fast = dropout == 0 and (is_small or _autocast_dtype(query) not in (torch.bfloat16, torch.float16))
-    if fused_is_fast or not is_plain or not _use_own_kernels(query):
+    # First of all whether a graph is traced: its sizes may be symbols, which a comparison would make numbers of.
+    if not is_plain or not _use_own_kernels(query) or (dropout == 0 and _fused_is_fast(query, key)):
         sdpa = AttentionInterface()["sdpa"]
         return sdpa(module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs)
     if n_groups > 1:
@@ -143,6 +141,13 @@ def attention(query, key, value, mask=None, dropout_p=0.0, scale=None):
 
 AttentionInterface.register(CPU_ATTENTION, attention_forward)
 AttentionMaskInterface.register(CPU_ATTENTION, AttentionMaskInterface()["sdpa"])
+
+
+def _fused_is_fast(query, key):
+    """Whether torch's attention without dropout is faster: in float32, and for so few texts that calls take longest."""
+    if _autocast_dtype(query) not in (torch.bfloat16, torch.float16):
+        return True
+    return not query.requires_grad and query.shape[:-1].numel() * key.shape[2] < _FEW
 
 
 def _use_own_kernels(x):

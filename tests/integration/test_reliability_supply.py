@@ -106,7 +106,9 @@ def test_few_modules_write_files_and_write_atomically_or_to_a_temporary_folder()
         or (called(node) == "open" and {"w", "a", "x", "+"} & set(str(getattr(node.args[1], "value", "w"))))
     }
     temporary = "_storage/pickling.py"  # of a tokenizer's files, which become part of the pickle
-    assert modules == {"_runtime/atomic_files.py", "_storage/folder.py", "_training/checkpointing.py", temporary}
+    draft = "_storage/onnx_file.py"  # it writes the draft that _storage/onnx.py has from atomic_file
+    assert modules == {"_runtime/atomic_files.py", "_storage/folder.py", "_training/checkpointing.py", temporary, draft}
+    assert {name for name, node in CALLS if called(node) == "save_program"} == {"_storage/onnx.py"}
     assert "TemporaryDirectory" in {called(node) for name, node in CALLS if name == temporary}
     for module in ("_storage/folder.py", "_training/checkpointing.py", "_storage/onnx.py"):
         assert {"atomic_file", "atomic_folder"} & {called(node) for name, node in CALLS if name == module}
