@@ -20,11 +20,11 @@ def noisy(reviews):
 
 def test_fit_keeps_the_weights_of_the_best_epoch(tiny_bert, reviews):
     X_val, y_val = reviews[0][:20], reviews[1][:20]
-    settings = EXACT | {"max_epochs": 8, "learning_rate": 3e-2}
+    settings = EXACT | {"max_epochs": 8, "learning_rate": 1e-2, "random_state": 2}
     estimator = BertClassifier(tiny_bert, **settings).fit(*noisy(reviews), X_val=X_val, y_val=y_val)
     scores = estimator.validation_scores_
     assert len(scores) == len(estimator.validation_loss_curve_) == len(estimator.loss_curve_) == estimator.n_iter_ == 8
-    assert estimator.best_iter_ < 8 and min(scores) < max(scores)  # not all epochs are alike, and the last is not kept
+    assert scores[-1] < max(scores)
     assert scores[estimator.best_iter_ - 1] == max(scores) == estimator.score(X_val, y_val)
 
 
