@@ -502,8 +502,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         if role is FIRST:
             vars(self).pop("label_names_", None)
             if target_class is MultiLabelTarget and names is not None:
-                self.label_names_ = np.empty(len(names), dtype=object)
-                self.label_names_[:] = names  # of a MultiIndex tuples, which NumPy would make rows of
+                # Of a MultiIndex tuples, which np.array would make rows of.
+                self.label_names_ = np.fromiter(names, dtype=object)
             if target_class is SingleLabelTarget and has_many_classes(values):
                 warn_user(
                     "The number of unique classes is greater than 50% of the number of samples. If y holds numbers "

@@ -4,7 +4,11 @@ With a few rows per class, a sentence on what they have in common tells more tha
 it counts for little.
 """
 
+from numbers import Real
+
 import numpy as np
+
+from .class_weight import check_positions
 
 _WEIGHT = 4.0  # rows of mean weight; from 2 to 8 there was little difference on TREC, SST-2 and the tickets
 _MAX_NAMED = 5
@@ -49,25 +53,19 @@ def append_descriptions(rows, descriptions):
 
 def _labels(y, keys):
     """The described classes as y has them, (d,)."""
-    labels = np.array([None, *keys], dtype=object)[1:]  # the None keeps tuples from becoming a matrix
     if y.dtype.kind in "OU":
         alike = [isinstance(key, str) == isinstance(y[0], str) for key in keys]
     else:
-        alike = [not isinstance(key, str) and key == y.dtype.type(key) for key in keys]
+        alike = [isinstance(key, (Real, np.bool_)) and key == y.dtype.type(key) for key in keys]
     if not all(alike):
         raise ValueError(
             f"class_descriptions names {keys[:_MAX_NAMED]}, but y holds labels such as {y[:1].tolist()[0]!r}. Expected "
             "labels of the same type. Write them as y has them."
         )
-    return labels.astype(str if y.dtype.kind == "U" else y.dtype)
+    return np.fromiter(keys, dtype=object).astype(str if y.dtype.kind == "U" else y.dtype)
 
 
 def _several_labels(y, keys):
     """A row for each described label, which has this label only, (d, L)."""
-    unknown = [key for key in keys if key not in range(y.shape[1])]
-    if unknown:
-        raise ValueError(
-            f"class_descriptions names {unknown[:_MAX_NAMED]}, which are none of the {y.shape[1]} labels. Expected all "
-            f"by name, as the columns of a DataFrame y have it, or all by position from 0 to {y.shape[1] - 1}."
-        )
+    check_positions(keys, y.shape[1], "class_descriptions")
     return np.eye(y.shape[1], dtype=y.dtype)[[int(key) for key in keys]]

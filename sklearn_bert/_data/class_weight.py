@@ -83,13 +83,18 @@ def weights_of_labels(class_weight, y, sample_weight):
 
 def values_of_labels(mapping, n_labels, default, name):
     """The values of a dict by position of label, (n_labels,); labels left out have the default."""
+    check_positions(mapping, n_labels, name, f" Labels left out have {default:g}.")
+    return floats_or_nan([mapping.get(j, default) for j in range(n_labels)])
+
+
+def check_positions(mapping, n_labels, name, addition=""):
+    """Refuse a dict by label whose keys are not all positions of labels."""
     unknown = [label for label in mapping if label not in range(n_labels)]
     if unknown:
         raise ValueError(
             f"{name} names {unknown}, which are none of the {n_labels} labels. Expected all by name, as the columns of "
-            f"a DataFrame y have it, or all by position from 0 to {n_labels - 1}. Labels left out have {default:g}."
+            f"a DataFrame y have it, or all by position from 0 to {n_labels - 1}.{addition}"
         )
-    return floats_or_nan([mapping.get(j, default) for j in range(n_labels)])
 
 
 def floats_or_nan(values):

@@ -10,9 +10,8 @@ Usage::
 ``FOLDER`` holds ``sst2.csv.gz``, ``trec.csv.gz``, ``stsb.csv.gz``, ``emobank.csv.gz``,
 ``goemotions.csv.gz`` and ``imdb5k.csv.gz``, for more pairs ``b_sick.csv.gz`` and ``b_med.csv.gz``, for checkpoints of
 other languages (``--model``) ``d_cold_zh.csv.gz`` and ``d_germeval18_de.csv.gz``, each with a ``split`` column (train,
-dev, test). Every
-finished run is written to ``--out`` at once, and a run that stands there is not repeated: an
-interrupted call goes on where it stopped. The table at the end is Markdown.
+dev, test). Every finished run is written to ``--out`` at once, and a run that stands there is not repeated: an
+interrupted call continues where it stopped. The table at the end is Markdown.
 
 For a seed all sides get the same ``--rows`` rows of the training part, drawn by the seed, at
 ``max_length`` 128 for 2 epochs. Where a data set has no dev part, the training rows left over (at most

@@ -98,7 +98,7 @@ def _measure(step, folder):
         return (resident_after_collection() - before) * bool(tokenizer)
     fitted = classifier.from_pretrained(folder / "from_pretrained") if step in STORES else None
     if step == "export_onnx":
-        import onnxscript  # noqa: F401
+        import onnxscript  # noqa: F401 - the libraries are no part of the export's memory
     return peak_of(step, folder, fitted)
 
 

@@ -45,7 +45,15 @@ def test_of_several_labels_a_description_has_one():
 
 
 @pytest.mark.parametrize(
-    ("y", "key"), [(["x", "y", "x"], 1), ([1, 2, 1], "1"), ([1, 2, 1], 1.5), ([True, False, True], 7)]
+    ("y", "key"),
+    [
+        (["x", "y", "x"], 1),
+        ([1, 2, 1], "1"),
+        ([1, 2, 1], 1.5),
+        ([1, 2, 1], None),
+        ([1, 2, 1], (1, 2)),
+        ([True, False, True], 7),
+    ],
 )
 def test_a_key_of_another_type_than_y_is_refused(y, key):
     message = (
