@@ -14,6 +14,7 @@ from .user_warnings import warn_user
 
 _MIN_CUDA_BF16 = (8, 0)  # compute capability of the first GPUs with bfloat16 arithmetic
 _CPU_BF16 = ("avx512_bf16", "amx_bf16")
+_CPU_WITHOUT_BF16 = ("DEFAULT", "AVX2")
 _EXPECTED_DEVICE = "Expected 'auto', 'cpu', 'cuda', 'cuda:1', 'mps', ... Pass 'auto' to take CUDA, or else the CPU."
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 # torch has one random state per process, and dropout cannot use another generator. Fits in several threads
@@ -143,6 +144,8 @@ def _has_bfloat16(device):
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= _MIN_CUDA_BF16
     if device.type == "cpu":
+        if torch.backends.cpu.get_cpu_capability() in _CPU_WITHOUT_BF16:
+            return False  # the CPU's, or ATEN_CPU_CAPABILITY's: there bfloat16 is a hundred times slower than float32
         if not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.12 has only private functions for it
             return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         capabilities = torch.cpu.get_capabilities()

@@ -95,7 +95,8 @@ def _has_bfloat16():
 
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device().type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    limited = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+    return device().type == "cpu" and not limited and torch.cpu._is_avx512_bf16_supported()
 
 
 def table(heads, cells):

@@ -56,6 +56,19 @@ def test_resolve_device_raises_for_an_unavailable_device(device):
         resolve_device(device)
 
 
+@pytest.mark.parametrize("capability", ["DEFAULT", "AVX2"])
+def test_auto_precision_is_float32_if_torch_is_limited_to_instructions_without_bfloat16(monkeypatch, capability):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert resolve_precision("auto", CPU) == "float32"
+
+
+@pytest.fixture
+def unlimited(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
+
+@pytest.mark.usefixtures("unlimited")
 @pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "avx512_f", "bf16"])
 def test_auto_precision_on_a_cpu_is_bfloat16_if_an_x86_has_the_instructions(monkeypatch, instructions):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True}, raising=False)
@@ -63,6 +76,7 @@ def test_auto_precision_on_a_cpu_is_bfloat16_if_an_x86_has_the_instructions(monk
     assert resolve_precision("auto", CPU) == ("bfloat16" if fast else "float32")
 
 
+@pytest.mark.usefixtures("unlimited")
 @pytest.mark.parametrize("avx512", [True, False], ids=["AVX512-BF16", ""])
 @pytest.mark.parametrize("amx", [True, False], ids=["AMX", ""])
 def test_auto_precision_on_a_cpu_is_the_same_with_a_torch_that_cannot_list_instructions(monkeypatch, avx512, amx):
