@@ -101,7 +101,7 @@ class Recipe(NamedTuple):
 
 
 def auto_learning_rate(config):
-    """What ``learning_rate="auto"`` is for an encoder of this config; docs/accuracy.md compares it with the papers."""
+    """The learning rate that "auto" means for an encoder; docs/experiments_accuracy.md compares it with the papers."""
     width, depth = config.hidden_size / 768, config.num_hidden_layers / 12
     # The wider or deeper the model, the more each step of Adam moves its outputs.
     if config.model_type in ("deberta", "deberta-v2"):

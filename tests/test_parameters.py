@@ -103,8 +103,8 @@ def test_auto_learning_rate_follows_the_hidden_size(tiny_bert, reviews, learning
 
 
 def rows_of_the_table_of_learning_rates():
-    """Of each row of the table in docs/accuracy.md: model type, width, layers, lowest and highest rate, "auto"."""
-    page = (Path(__file__).parents[1] / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    """Of each row of rates in docs/experiments_accuracy.md: type, width, layers, lowest and highest rate, "auto"."""
+    page = (Path(__file__).parents[1] / "docs" / "experiments_accuracy.md").read_text(encoding="utf-8")
     lines = page.split("## Learning rates")[1].split("\n## ")[0].splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")][2:]
     return [

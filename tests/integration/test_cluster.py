@@ -1,6 +1,6 @@
 """Grid searches on the worker processes of a cluster on this machine, and predictions from files to files there.
 
-Dask is in the extra ``test``; Ray is not, see docs/distributed.md.
+Dask is in the extra ``test``; Ray is not, see docs/test_runs.md.
 """
 
 import os

@@ -115,7 +115,7 @@ def test_failed_fits_leave_no_thread_process_or_file(tiny_bert, reviews, tmp_pat
 
 @pytest.mark.slow
 def test_memory_does_not_grow_after_the_first_fits():
-    """A short run of the soak test in a separate process; `docs/reliability.md` has the command of the full run."""
+    """A short run of the soak test in a separate process; `docs/test_runs.md` has the command of the full run."""
     command = [sys.executable, "-m", "tests.benchmarks.soak", "--fits", "60", "--predictions", "300"]
     home = Path(soak.__file__).parents[2]
     out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=home).stdout

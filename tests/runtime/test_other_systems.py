@@ -1,4 +1,4 @@
-"""What Windows and macOS do differently, simulated: docs/reliability.md lists what is simulated and what is not."""
+"""What Windows and macOS do differently, simulated: docs/test_runs.md lists what is simulated and what is not."""
 
 import ast
 import errno
