@@ -26,6 +26,15 @@ def test_the_citation_names_this_version():
     assert load_yaml("CITATION.cff")["version"] == __version__
 
 
+def test_the_description_on_a_package_index_has_no_links_into_the_repository():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    text = (ROOT / "README.md").read_text()
+    for rule in project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    assert re.findall(r"\]\((?!https:)|src", text) == []
+    assert "; measured on two cores." in " ".join(text.split())  # the words of a link stay
+
+
 def test_each_requirement_has_a_pinned_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = chain(project["dependencies"], *project["optional-dependencies"].values())
