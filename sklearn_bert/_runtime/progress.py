@@ -1,8 +1,10 @@
 """Progress bars of a fit and of a long prediction, and lines that do not tear them.
 
 The bars are text in notebooks too: tqdm's widgets warn where ipywidgets is absent, and exported notebooks lack them.
+There they are ordinary output: notebooks show stderr as an error, in a block of its own that later lines split.
 """
 
+import sys
 from textwrap import fill
 
 from tqdm import tqdm
@@ -22,7 +24,10 @@ def prediction_bar(n_rows, verbose):
 
 
 def _bar(name, total, verbose, **settings):
-    return tqdm(desc=name, total=total, unit=" texts", disable=not verbose, mininterval=_INTERVAL, **settings)
+    file = sys.stdout if type(sys.stdout).__module__ == "ipykernel.iostream" else sys.stderr
+    return tqdm(
+        desc=name, total=total, unit=" texts", disable=not verbose, mininterval=_INTERVAL, file=file, **settings
+    )
 
 
 def write_line(text):

@@ -1,6 +1,8 @@
 """Progress bars and printed lines of a fit, and scikit-learn's callbacks."""
 
+import io
 import re
+import sys
 
 import nbclient
 import nbformat
@@ -42,21 +44,35 @@ NOTEBOOK = """
 import sys
 sys.modules["ipywidgets"] = None  # as where it is not installed
 from sklearn_bert import BertClassifier
-clf = BertClassifier({!r}, max_epochs=2, verbose=1, device="cpu").fit(["good", "bad"] * 4, [0, 1] * 4)
+clf = BertClassifier({!r}, max_epochs=2, verbose=2, device="cpu").fit(["good", "bad"] * 4, [0, 1] * 4)
 """
 
 
 @pytest.mark.slow
-def test_a_notebook_keeps_a_bar_of_text_and_shows_no_warning(tiny_bert):
+def test_a_notebook_keeps_a_bar_as_ordinary_output_and_shows_no_warning(tiny_bert):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK.format(tiny_bert))])
     nbclient.NotebookClient(notebook, timeout=120).execute()
-    shown = "".join(output.get("text", "") for output in notebook.cells[0].outputs)
+    outputs = notebook.cells[0].outputs
+    assert {output["name"] for output in outputs} == {"stdout"}  # stderr would have the colour of an error
+    shown = "".join(output["text"] for output in outputs)
     assert "fit: 100%" in shown
     assert "IProgress" not in shown
     assert "Warning" not in shown
 
 
 # -- bars ----------------------------------------------------------------------------------------------
+
+
+def test_bars_are_ordinary_output_in_a_notebook_only(monkeypatch, capsys):
+    with progress.training_bar(8, 1, 0):
+        pass
+    assert "fit:" in capsys.readouterr().err
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()  # as that of a notebook
+    monkeypatch.setattr(sys, "stdout", stream)
+    with progress.training_bar(8, 1, 0):
+        pass
+    assert "fit:" in stream.getvalue()
+    assert capsys.readouterr().err == ""
 
 
 def test_verbose_one_shows_one_bar_over_all_epochs_and_a_summary_within_80_columns(tiny_bert, reviews, capsys):
