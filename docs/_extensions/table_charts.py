@@ -10,7 +10,7 @@ from typing import NamedTuple
 from docutils import nodes
 
 _COLOURS = "#2f8fc4", "#f7931e", "#8a8f98", "#b39ddb", "#5aa469"
-_WIDTH, _LEFT, _BAR = 760, 150, 14
+_WIDTH, _LEFT, _BAR = 480, 120, 14  # narrow, so that a telephone shows all of it with legible text
 
 
 class Chart(NamedTuple):
@@ -80,8 +80,8 @@ def _svg(chart, series, groups):
     colours = [_COLOURS[k % len(_COLOURS)] for k in range(len(series))]
     parts, y = [], 18
     for name, colour in zip(series, colours, strict=True):
-        parts.append(f'<rect x="{_LEFT}" y="{y - 10}" width="10" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{_LEFT + 16}" y="{y}">{escape(name)}</text>')
+        parts.append(f'<rect y="{y - 10}" width="10" height="10" fill="{colour}"/>')
+        parts.append(f'<text x="16" y="{y}">{escape(_short(name))}</text>')
         y += 18
     for name, values in groups:
         largest = max(max(row) for _, row in groups) if chart.one_scale else max(values)
@@ -89,16 +89,16 @@ def _svg(chart, series, groups):
         middle = y + _BAR * len(values) / 2 + 4
         parts.append(f'<text x="{_LEFT - 8}" y="{middle}" text-anchor="end">{escape(_short(name))}</text>')
         for value, colour in zip(values, colours, strict=True):
-            width = (_WIDTH - _LEFT - 60) * value / largest
+            width = (_WIDTH - _LEFT - 50) * value / largest
             parts.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" fill="{colour}"/>')
             parts.append(f'<text x="{_LEFT + width + 5:.1f}" y="{y + 10}" font-size="11">{value:g}</text>')
             y += _BAR
     title = escape(chart.title)
     return (
-        f'<figure style="overflow-x: auto"><p><strong>{title}</strong></p>'
+        f"<figure><p><strong>{title}</strong></p>"
         f'<svg viewBox="0 0 {_WIDTH} {y + 8}" role="img" aria-label="{title}; the table below has the numbers" '
         f'font-size="13" fill="currentColor" '
-        f'style="width: 100%; min-width: 30rem; max-width: {_WIDTH}px">{"".join(parts)}</svg></figure>'
+        f'style="width: 100%; max-width: 600px">{"".join(parts)}</svg></figure>'
     )
 
 
