@@ -8,8 +8,8 @@ overlapping windows. `truncation_` counts the tokens that are lost.
 """
 
 # %%
-# The data: generated threads of four messages. The team that must act is that of the last message, as in a conversation
-# whose topic has changed.
+# The data: generated threads of three messages. The team that must act is that of the last message, as in a
+# conversation whose topic has changed.
 import warnings
 
 import numpy as np
@@ -22,13 +22,13 @@ from sklearn_bert import BertClassifier
 from sklearn_bert.datasets import load_tickets
 
 tickets = load_tickets()
-train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
+train, test = train_test_split(tickets, train_size=200, test_size=120, stratify=tickets["team"], random_state=0)
 
 
 def make_threads(messages, seed):
-    """Three random messages before each message."""
+    """Two random messages before each message."""
     rng = np.random.default_rng(seed)
-    return [" ".join([*rng.choice(messages, 3, replace=False), last]) for last in messages]
+    return [" ".join([*rng.choice(messages, 2, replace=False), last]) for last in messages]
 
 
 train_threads, test_threads = make_threads(train["message"].to_numpy(), 0), make_threads(test["message"].to_numpy(), 1)
