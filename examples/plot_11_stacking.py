@@ -22,7 +22,7 @@ from sklearn_bert import BertClassifier
 from sklearn_bert.datasets import load_tickets
 
 tickets = load_tickets()
-train, test = train_test_split(tickets, test_size=0.25, stratify=tickets["team"], random_state=0)
+train, test = train_test_split(tickets, train_size=200, test_size=112, stratify=tickets["team"], random_state=0)
 X_train, X_test = train["message"].to_list(), test["message"].to_list()
 
 # %%
