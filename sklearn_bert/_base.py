@@ -250,7 +250,7 @@ class BaseBertEstimator(
         return held_out
 
     def _with_descriptions(self, rows, classes):
-        """The rows to train on, and what a classifier knows of its classes beside them."""
+        """The rows to train on. The classifier adds a row for each class description."""
         return rows
 
     def _new_target(self, rows, classes):

@@ -90,7 +90,7 @@ def check_params(estimator):
 
 
 class Recipe(NamedTuple):
-    """What "auto" stands for."""
+    """The resolved values of the parameters that may be "auto"."""
 
     pooling: str
     bi_encoder: bool

@@ -1,4 +1,4 @@
-"""The plan of the house, kept true: imports point downwards, and the two estimators speak alike."""
+"""The layout of the package: imports point downwards, and the two estimators have the same methods and sentences."""
 
 import ast
 import inspect

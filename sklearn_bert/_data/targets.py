@@ -1,6 +1,6 @@
 """y decides the mode: problem type and encoding of y, and the way back from logits.
 
-The only module that speaks both vocabularies, scikit-learn's ``type_of_target`` and Hugging Face's
+The only module that knows the names of both scikit-learn's ``type_of_target`` and Hugging Face's
 ``problem_type``; all others ask a target object. numpy and scikit-learn only, no torch.
 """
 

@@ -34,7 +34,7 @@ class TokenAttribution:
         emoji of several code points stay whole. A token that spans several words makes one word of them, as
         in Chinese, Japanese and Thai. Text that was cut is in no word.
     attributions : ndarray of shape (n_words,), float64
-        What each word adds to the score: positive values speak for the target, negative values
+        What each word adds to the score: positive values are evidence for the target, negative values
         against it.
     places : ndarray of shape (n_words, 3), int64
         For each word, the text it is in (0 or 1), and the characters where it begins and ends.

@@ -1,8 +1,8 @@
-"""Tokens of a text become words as a reader sees them, whatever the tokenizer.
+"""Group the tokens of a text into words as a reader sees them, for any tokenizer.
 
 Words are those of Unicode's rules for text segmentation (Unicode Standard Annex 29): letters that belong together,
 each ideograph and each punctuation mark by itself. A token that spans several of them cannot be split, and makes one
-word of them. What no token stands for, because the text was cut, is in no word. A letter with its marks, or an emoji
+word of them. Characters without a token, because the text was cut, are in no word. A letter with its marks, or an emoji
 of several code points, stays whole: it is in the word of the token that begins it.
 """
 

@@ -15,7 +15,7 @@ _given = set()
 
 
 def warn_user(message, *, about=None):
-    """Warn at the first line that is of none of the packages between the user and this one.
+    """Warn, with the location of the first line outside this package and the packages that call it.
 
     Parameters
     ----------

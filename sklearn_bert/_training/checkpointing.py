@@ -1,7 +1,7 @@
-"""What resumes an interrupted training: one file in a folder, written after each epoch.
+"""The state of a training in one file, written after each epoch, from which an interrupted training is resumed.
 
 The file is safetensors, which holds numbers only: loading it executes nothing. It names the parameters and data of
-its training, and is of use for these only.
+its training. A training with others does not resume from it.
 """
 
 import json
@@ -138,7 +138,7 @@ def _difference(name, found, given):
 
 
 def _plain(row):
-    """A row of the history without its batches, and without what a callback recorded that JSON cannot hold."""
+    """A row of the history as a dict of numbers and str: JSON can hold these, and not the batches or other records."""
     values = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
     return {name: value for name, value in values.items() if isinstance(value, (int, float, str))}
 

@@ -111,7 +111,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         return {name: getattr(self, name) for name in (*_STORED, *names)}
 
     def stored_history(self):
-        """The epochs, without what a callback recorded that is no number, text or array, nor a list or dict of such."""
+        """A dict for each epoch, of numbers, str, arrays, and lists or dicts of these; other records are left out."""
         return [{name: value for name, value in row.items() if _is_plain(value)} for row in self.history]
 
     def __reduce__(self):

@@ -1,4 +1,4 @@
-"""The cache holds arrays up to its limit of bytes, the latest used ones, in any thread, and is gone when told."""
+"""The cache holds arrays up to its limit of bytes, the latest used ones, in any thread, until it is cleared."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""An interrupted training goes on to the weights of an undisturbed one, and no other state is taken for its own."""
+"""An interrupted training resumes to the weights of an uninterrupted one, never from the state of another."""
 
 import json
 import os
