@@ -46,7 +46,7 @@ def first_block():
     return run(code_of(SETUP), {})
 
 
-SETUP = "Who wants which container"
+SETUP = "Which container each library takes"
 
 
 def probabilities(page, estimator, n_texts=20):
