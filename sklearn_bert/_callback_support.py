@@ -27,5 +27,5 @@ except ImportError:
             return _NoCallbacks()
 
     def with_callbacks(method):
-        """The method as it is."""
+        """Return `method` unchanged: this scikit-learn has no callbacks."""
         return method

@@ -54,7 +54,7 @@ def make_folds(cv, values, outputs, split_params, seed):
 
 
 class Outputs(NamedTuple):
-    """What the features of a text are."""
+    """The type, the classes and the names of the features that a text is encoded to."""
 
     target_type: str
     classes: np.ndarray | None  # None for numbers

@@ -166,7 +166,7 @@ def check_same_structure(estimator, recipe):
     wanted = {"pooling": recipe.pooling, "bi_encoder": recipe.bi_encoder, "hidden_layer_sizes": wanted_sizes}
     if found != wanted:
         raise ValueError(
-            f"The fitted module has {found}, the parameters ask for {wanted}. Set them back to go on training, or "
+            f"The fitted module has {found}, the parameters ask for {wanted}. Set them back to resume training, or "
             "fit anew with warm_start=False."
         )
 

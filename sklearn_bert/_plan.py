@@ -19,7 +19,7 @@ _MAX_SEED = np.iinfo(np.int32).max
 
 
 class Plan(NamedTuple):
-    """What is settled before a fit."""
+    """The settings of one fit, decided before it starts."""
 
     device: torch.device
     precision: str

@@ -31,7 +31,7 @@ def append_descriptions(rows, descriptions):
     Raises
     ------
     ValueError
-        If the rows are pairs of texts, a description is no text, or a key could not stand in y.
+        If the rows are pairs of texts, a description is not a str, or a key cannot be a label of y.
     """
     if len(rows.columns) > 1:
         raise ValueError(

@@ -61,6 +61,6 @@ class Rows(NamedTuple):
         return weights * (len(weights) / weights.sum())
 
     def fingerprints(self):
-        """Short texts that tell texts, y and weights apart."""
+        """Fingerprints of texts, y and weights, in a dict of str."""
         y = self.y if self.y.dtype != object else self.y.astype(str)
         return {"X": fingerprint(*self.columns), "y": fingerprint(y), "sample_weight": fingerprint(self.weights)}

@@ -85,11 +85,11 @@ class SingleLabelTarget(Target):
         return logits[:, 1] - logits[:, 0] if self.num_labels == 2 else logits
 
     def score(self, logits, y, sample_weight):
-        """Accuracy."""
+        """Weighted accuracy of logits (n, K) for encoded labels (n,)."""
         return float(np.average(self.predict(logits) == y, weights=sample_weight))
 
     def score_direction(self, k):
-        """The logit of class k; of two classes its margin over the other."""
+        """Weights (K,) and offset that give the logit of class k; of two classes its margin over the other."""
         weights = np.eye(self.num_labels)[k]
         return (weights - weights[::-1] if self.num_labels == 2 else weights), 0.0
 
@@ -101,7 +101,7 @@ class SingleLabelTarget(Target):
 
     @staticmethod
     def probe_strata(y):
-        """The class."""
+        """The stratum of each row, (n,): its class."""
         return y
 
     @classmethod
@@ -180,7 +180,7 @@ class MultiLabelTarget(Target):
 
     @staticmethod
     def probe_strata(y):
-        """The rarest label."""
+        """The stratum of each row, (n,): its rarest label."""
         return rarest_label(y)
 
     @classmethod
@@ -233,7 +233,7 @@ class RegressionTarget(Target):
         return np.zeros(len(logits), dtype=np.int64)
 
     def score_direction(self, k):
-        """Output k in y's units."""
+        """Weights (K,) and offset that give output k in y's units."""
         return np.eye(self.num_labels)[k] * self.scale, self.mean[k]
 
     def unscale_head(self, weight, bias):

@@ -152,7 +152,7 @@ def _check_rows_are_text(texts):
 
 
 def _cure(value):
-    """What to do with a row that is not a text."""
+    """The advice, a sentence, for a row that is not a str."""
     if isinstance(value, bytes):
         return "Decode them, for example with text.decode('utf-8')."
     if isinstance(value, tuple):

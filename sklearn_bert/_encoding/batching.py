@@ -65,7 +65,7 @@ class TokenBatch(dict):
 
     @property
     def n_rows(self):
-        """B."""
+        """Number of rows, B."""
         return len(self["input_ids"]) // self.n_texts
 
     @property
@@ -99,7 +99,7 @@ class FeatureBatch(dict):
 
     @property
     def n_rows(self):
-        """B."""
+        """Number of rows, B."""
         return len(self["features"])
 
     def costs(self):
@@ -107,7 +107,7 @@ class FeatureBatch(dict):
         return np.ones(self.n_rows)
 
     def rows(self, start, stop):
-        """The batch of these rows."""
+        """The `FeatureBatch` of rows `start` to `stop`."""
         return FeatureBatch(features=self["features"][start:stop])
 
     def logits(self, module, device):
@@ -161,7 +161,7 @@ class EncodedDataset(Dataset):
         return EncodedDataset(self.tokens.take(texts.ravel()), n_texts=self.n_texts)
 
     def features_of(self, rows, encode):
-        """As `RowDataset` has it."""
+        """Features of these rows: what `encode` gives for the dataset of them."""
         return encode(self.take(rows))
 
     def average_windows(self, values):

@@ -18,9 +18,9 @@ class UnknownTokensReport:
     n_rows : int
         Number of rows.
     n_unknown_rows : int
-        Number of rows that hold unknown tokens and no other, special tokens apart.
+        Number of rows that hold unknown tokens and no other, special tokens not counted.
     share : float
-        Fraction of all tokens, special tokens apart, that are unknown.
+        Fraction of all tokens, special tokens not counted, that are unknown.
     """
 
     n_rows: int

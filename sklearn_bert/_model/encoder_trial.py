@@ -40,7 +40,7 @@ def padding_leaks(module: PooledEncoder, pad_token_id: int) -> bool:
     module.eval()
     try:
         alone, again, padded = (try_encoder(module, pad_token_id, n) for n in (_SHORT, _SHORT, _LONG))
-    except Exception as error:  # an encoder of images or tables raises whatever its code stumbles over
+    except Exception as error:  # an encoder of images or tables may raise any exception
         raise ValueError(
             f"A {module.config.model_type!r} encoder cannot encode a text of {_SHORT} tokens ({type(error).__name__}, "
             f"{str(error).splitlines()[0] if str(error) else 'no reason given'}). Choose an encoder of plain texts, "

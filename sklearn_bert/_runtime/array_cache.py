@@ -51,13 +51,13 @@ class ArrayCache:
         return arrays
 
     def clear(self):
-        """Forget all arrays."""
+        """Remove all arrays."""
         with self._lock:
             self._arrays.clear()
 
     @property
     def n_bytes(self):
-        """Bytes of all arrays."""
+        """Total size of the arrays in bytes."""
         with self._lock:
             return self._n_bytes()
 

@@ -21,7 +21,7 @@ _PART_IS_A_FILE = "A part of this path is a file where a folder is expected: cho
 _CURES = {
     errno.EEXIST: _PART_IS_A_FILE,
     errno.ENOTDIR: _PART_IS_A_FILE,
-    errno.ENOENT: "Make the folder that it is to stand in first, or choose another place",
+    errno.ENOENT: "Create the parent folder first, or choose another place",
 }
 _ERRNO_OF_WINDOWS = {  # error numbers of Windows that libraries written in Rust report
     3: errno.ENOENT,

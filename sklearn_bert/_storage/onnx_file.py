@@ -13,7 +13,7 @@ _LARGEST = 2**31 - 2**24  # bytes of weights; a message of protobuf has at most 
 
 
 def save_program(program, path):
-    """Write a `torch.onnx.ONNXProgram` to the file `path`; weights that one file cannot hold stand in a second one.
+    """Write a `torch.onnx.ONNXProgram` to the file `path`; weights too large for one file are in a second one.
 
     Parameters
     ----------

@@ -151,15 +151,15 @@ def _rank(row):
 
 
 class DivergenceGuard(Callback):
-    """An error as soon as the loss is no longer finite, or the weights at the end of the training."""
+    """Raises an error as soon as the loss is not finite, or if a weight is not at the end of the training."""
 
     def on_batch_end(self, net, training=False, loss=None, **kwargs):
-        """Look at the loss; skorch has read it by now, so a GPU need not wait again."""
+        """Check the loss; skorch has read it already, so a GPU need not wait again."""
         if training and not torch.isfinite(loss):
             raise self._divergence(net)
 
     def on_train_end(self, net, **kwargs):
-        """Look at the weights."""
+        """Check the weights."""
         if not all(torch.isfinite(p.sum()) for p in net.module_.parameters()):
             raise self._divergence(net)
 
@@ -215,7 +215,7 @@ class SklearnCallbackBridge(Callback):
         self.fitted_attributes = fitted_attributes
 
     def on_epoch_begin(self, net, **kwargs):
-        """A task begins."""
+        """Start the epoch's task in scikit-learn's callbacks."""
         self.task_ = self.context.subcontext(task_name="epoch")
         self.task_.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 

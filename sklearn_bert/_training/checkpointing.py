@@ -128,8 +128,8 @@ class StateFile(Callback):
         if other:
             differences = ", ".join(_difference(name, found.get(name), self.fingerprint.get(name)) for name in other)
             raise ValueError(
-                f"{str(self.path)!r} is the state of another training. Different are: {differences}. Fit with what it "
-                "was begun with to go on, delete it to start anew, or pass another checkpoint_dir."
+                f"{str(self.path)!r} is the state of another training. Different are: {differences}. Fit with the "
+                "same data and parameters to resume, delete it to start anew, or pass another checkpoint_dir."
             )
 
 

@@ -1,4 +1,4 @@
-"""The encoder's first steps where rows are few: texts of one class are drawn together, those of others apart.
+"""Contrastive first steps for few rows: features of one class move closer, those of different classes further away.
 
 With some rows per class, cross entropy hardly moves the encoder: the head fits the rows before it does. Comparing
 texts with each other moves it, and the linear model that is solved afterwards starts from better features (Tunstall et

@@ -12,7 +12,7 @@ from sklearn.metrics import check_scoring
 
 @dataclass(frozen=True)
 class Validation:
-    """Texts set apart.
+    """The validation rows: encoded texts, their targets, and the score of an epoch.
 
     Attributes
     ----------

@@ -5,7 +5,7 @@ Usage::
     OMP_NUM_THREADS=1 python -m tests.benchmarks.plain_checkpoint --data FOLDER --out CHECKPOINT [--steps 3000]
 
 all-MiniLM-L6-v2 was trained so that the mean of its outputs says what a sentence means. A BERT as its authors publish
-it was not. Where no such checkpoint of this size is at hand, this one stands in for it: ``--steps`` batches of 16 of
+it was not. Where no such checkpoint of this size is at hand, this one replaces it: ``--steps`` batches of 16 of
 the training texts in ``FOLDER`` (texts of about one length in a batch, at most 48 tokens, 15 % of them masked),
 learning rate 2e-4, linear decay with 6 % warm-up.
 It prints how well the cosine of two mean-pooled vectors ranks the pairs of STS-B's dev part, before and after.

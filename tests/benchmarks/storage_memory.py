@@ -6,7 +6,7 @@ Usage::
 
 Each step runs in a process of its own, which has imported the libraries before. Counted is what the process holds at
 most during the step above what it held before. A step that also makes a tokenizer is listed with that one's memory,
-which is counted apart: of 250,000 pieces it takes more than half of the weights of a small encoder.
+which is counted separately: of 250,000 pieces it takes more than half of the weights of a small encoder.
 """
 
 import argparse

@@ -18,16 +18,16 @@ def kept_of(n, *arguments):
 
 @given(st.integers(0, 60), st.integers(3, 20), st.integers(0, 2), st.integers(0, 1))
 def test_a_text_loses_its_end_or_its_middle_only_as_far_as_it_must(n, max_length, n_before, n_after):
-    room, n_special = max_length - n_before - n_after, [n_before, n_after]
+    n_free, n_special = max_length - n_before - n_after, [n_before, n_after]
     [truncated] = kept_of(n, max_length, n_special)
-    assert truncated == list(range(min(n, room)))
+    assert truncated == list(range(min(n, n_free)))
     [head_tail] = kept_of(n, max_length, n_special, "head_tail")
-    assert len(head_tail) == min(n, room)
+    assert len(head_tail) == min(n, n_free)
     assert head_tail == sorted(set(head_tail))
-    if n > room:
+    if n > n_free:
         n_first = sum(i == position for i, position in enumerate(head_tail))
         assert n_first == max(0, -(-max_length // 4) - n_before)
-        assert head_tail[n_first:] == list(range(n - room + n_first, n))
+        assert head_tail[n_first:] == list(range(n - n_free + n_first, n))
 
 
 @pytest.mark.parametrize("first", range(8))
@@ -45,12 +45,12 @@ def test_a_pair_is_cut_as_a_fast_tokenizer_cuts_it(first, second, max_length):
 
 @given(st.integers(0, 60), st.integers(4, 12), st.integers(0, 1), st.data())
 def test_windows_cover_a_text_in_order_and_share_the_stride(n, max_length, n_before, data):
-    room = max_length - n_before - 1
-    stride = data.draw(st.integers(0, room - 1))
+    n_free = max_length - n_before - 1
+    stride = data.draw(st.integers(0, n_free - 1))
     windows = kept_of(n, max_length, [n_before, 1], "window", stride)
     assert windows[0][:1] == list(range(min(n, 1)))
     assert windows[-1][-1:] == list(range(n))[-1:]
-    assert all(len(window) == min(n, room) for window in windows)
+    assert all(len(window) == min(n, n_free) for window in windows)
     assert all(window == list(range(window[0], window[-1] + 1)) for window in windows if window)
     overlaps = [len(set(one) & set(other)) for one, other in pairwise(windows)]
     assert all(overlap == stride for overlap in overlaps[:-1])

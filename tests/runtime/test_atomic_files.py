@@ -355,7 +355,7 @@ def test_an_error_of_the_system_names_the_path_and_what_to_do(tmp_path, atomic, 
 
 
 A_FILE_IN_THE_PATH = "A part of this path is a file where a folder is expected: choose another place"
-NO_SUCH_FOLDER = "Make the folder that it is to stand in first, or choose another place"
+NO_SUCH_FOLDER = "Create the parent folder first, or choose another place"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_without_a_seed_the_training_goes_on_with_the_one_it_was_begun_with(
 def other_training(path, differences):
     return exactly(
         f"{str(path / 'training_state.safetensors')!r} is the state of another training. Different are: {differences}. "
-        "Fit with what it was begun with to go on, delete it to start anew, or pass another checkpoint_dir."
+        "Fit with the same data and parameters to resume, delete it to start anew, or pass another checkpoint_dir."
     )
 
 
