@@ -48,6 +48,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
+from tests.benchmarks import competitors
+
 N_EPOCHS = 2
 MAX_LENGTH = 128
 PLAIN = {"head_init": "random", "pooling": "pooler", "long_text": "truncate", "learning_rate": 5e-5}
@@ -158,8 +160,6 @@ def fit_trainer(task, train, seed, checkpoint, **changes):
 
 def fit_trainer_as_plain(task, train, seed, checkpoint):
     """Prediction function of ``transformers.Trainer`` with this project's plain settings."""
-    import torch
-
     return fit_trainer(
         task,
         train,
@@ -171,7 +171,7 @@ def fit_trainer_as_plain(task, train, seed, checkpoint):
         weight_decay=0.01,
         warmup_steps=0.1,
         train_sampling_strategy="group_by_length",
-        bf16=torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported(),
+        bf16=competitors.has_bfloat16(),
     )
 
 

