@@ -74,32 +74,25 @@ def prepare(model, folder):
     return fitted, sum(p.nbytes for p in fitted.module_.parameters()) / MIB
 
 
-def peak_of(step, folder, fitted):
-    """Peak MiB of a step above what the process held before; what it writes is removed."""
-    if step in LOADS:
-        return peak_above_start(lambda: LOADS[step](folder / step))[1]
-    with TemporaryDirectory() as place:
-        return peak_above_start(lambda: STORES[step](fitted, Path(place) / "stored"))[1]
-
-
-def _measure(step, folder):
-    """MiB: of "prepare" the weights, of "tokenizer" what the process holds of one, else the peak of the step."""
+def measure(step, folder):
+    """Peak MiB of a step above what the process held before, or what it holds of a tokenizer; nothing stays on disk."""
     import transformers
 
     classifier = _classifier()
     transformers.BertForSequenceClassification(
         transformers.BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1)
     )
-    if step == "prepare":
-        return prepare(*folder)[1]
     if step == "tokenizer":
         before = resident_after_collection()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "from_pretrained")
         return (resident_after_collection() - before) * bool(tokenizer)
-    fitted = classifier.from_pretrained(folder / "from_pretrained") if step in STORES else None
+    if step in LOADS:
+        return peak_above_start(lambda: LOADS[step](folder / step))[1]
     if step == "export_onnx":
         import onnxscript  # noqa: F401 - the libraries are no part of the export's memory
-    return peak_of(step, folder, fitted)
+    fitted = classifier.from_pretrained(folder / "from_pretrained")
+    with TemporaryDirectory() as place:
+        return peak_above_start(lambda: STORES[step](fitted, Path(place) / "stored"))[1]
 
 
 def main():
@@ -110,8 +103,8 @@ def main():
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.step is not None:
-        where = (args.model, args.folder) if args.step == "prepare" else args.folder
-        print(json.dumps(_measure(args.step, where)))
+        figure = prepare(args.model, args.folder)[1] if args.step == "prepare" else measure(args.step, args.folder)
+        print(json.dumps(figure))
         return
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.storage_memory", "--model", args.model]
