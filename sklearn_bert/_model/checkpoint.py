@@ -32,11 +32,16 @@ def load_config(folder):
             config = AutoConfig.for_model(**own) if own else AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except OSError as error:
         raise OSError(f"The config.json of {str(folder)!r} cannot be read: {why(error)}. {SAVE_AGAIN}") from error
-    except Exception as error:  # unknown architectures and invalid values raise many kinds
+    except Exception as error:  # unknown architectures and invalid values raise many classes of errors
+        release = f"transformers {transformers.__version__}"
+        if _is_built_in(folder):
+            raise ValueError(
+                f"The config.json of {str(folder)!r} has a value that {release} refuses: {why(error)}. Correct this "
+                "value in config.json."
+            ) from error
         raise ValueError(
-            f"The config.json of {str(folder)!r} is none that transformers {transformers.__version__} can build without"
-            f" remote code, which is never run: {why(error)}. Choose a checkpoint of a built-in encoder such as "
-            "BERT."
+            f"The config.json of {str(folder)!r} describes no model that {release} can build without remote code, "
+            f"which is never run: {why(error)}. Choose a checkpoint of a built-in encoder such as BERT."
         ) from error
     # Encoders are the architectures with a masked language model; BERT has a causal one as well.
     has_masked_lm = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
@@ -180,4 +185,16 @@ def folder_signature(folder):
 def own_config(folder):
     """The encoder's config, a dict, in the folder of a stored estimator that transformers cannot load, else None."""
     with suppress(ValueError, TypeError, KeyError):  # a damaged file raises when the config is loaded
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder_config"]
+        return _read_config(folder)["encoder_config"]
+
+
+def _is_built_in(folder):
+    """Whether the config names an architecture of transformers itself, so that only its values can be wrong."""
+    with suppress(ValueError, TypeError, KeyError):
+        config = own_config(folder) or _read_config(folder)
+        return config["model_type"] in transformers.CONFIG_MAPPING
+    return False
+
+
+def _read_config(folder):
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))

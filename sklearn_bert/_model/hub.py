@@ -173,10 +173,14 @@ def _shards(folder):
 
 
 def why(error):
-    """The type of an error and its first informative line, without the last full stop."""
+    """The class of an error and its first informative line, without the last full stop.
+
+    A line that ends with a colon announces the reason, so the next line is added.
+    """
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and "Client Error" not in line and "Server Error" not in line]
-    return f"{type(error).__name__}, {lines[0].split('. ')[0].rstrip('.') if lines else 'no reason given'}"
+    first = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+    return f"{type(error).__name__}, {first.split('. ')[0].rstrip('.') or 'no reason given'}"
 
 
 @contextmanager

@@ -177,8 +177,12 @@ NO_ENCODER = (
     "for example). Choose an encoder such as 'google-bert/bert-base-uncased'."
 )
 NOT_BUILT_IN = (
-    f"The config.json of {{folder}} is none that transformers {transformers.__version__} can build without "
-    "remote code, which is never run: .... Choose a checkpoint of a built-in encoder such as BERT."
+    f"The config.json of {{folder}} describes no model that transformers {transformers.__version__} can build "
+    "without remote code, which is never run: .... Choose a checkpoint of a built-in encoder such as BERT."
+)
+REFUSED_VALUE = (
+    f"The config.json of {{folder}} has a value that transformers {transformers.__version__} refuses: .... Correct "
+    "this value in config.json."
 )
 TOKEN_IDS = (
     "The tokenizer in {{folder}} gives token ids up to {}, the encoder has only {} embeddings. Use the tokenizer that "
@@ -209,6 +213,7 @@ BAD = {
     "config empty": (write(CONFIG, ""), OSError, BAD_CONFIG),
     "config cut": (cut(CONFIG), OSError, BAD_CONFIG),
     "config null": (write(CONFIG, "null"), ValueError, NOT_BUILT_IN),
+    "labels without numbers": (edit(CONFIG, id2label={"a": "b"}), ValueError, REFUSED_VALUE),
     "size not a number": (edit(CONFIG, hidden_size="abc"), (OSError, ValueError), "The ... {folder} .... ..."),
     "too many tokens": (edit(CONFIG, vocab_size=LAST_ID), ValueError, TOKEN_IDS.format(LAST_ID, LAST_ID)),
     "no padding": (edit("tokenizer_config.json", pad_token=None), ValueError, NO_PADDING),
