@@ -1,4 +1,4 @@
-"""Arrays that fits of one process share: bounded in bytes, the least recently used one goes first.
+"""Arrays that the fits of one process share. Their total size is limited; the least recently used are removed first.
 
 A search fits many models on the same texts, and each would compute the same features of the same encoder again.
 """
@@ -14,26 +14,28 @@ _DEFAULT_LIMIT = 256 * 2**20
 
 
 class ArrayCache:
-    """Tuples of read-only arrays, or None, by key; all methods may be called by several threads."""
+    """A cache of tuples of read-only arrays (or None) by key; several threads may call its methods."""
 
     def __init__(self):
         self._arrays = OrderedDict()
         self._lock = threading.Lock()
 
     def get_or_compute(self, key, compute):
-        """The arrays of this key; where there are none, those that `compute` gives, which are kept."""
+        """Return the arrays of this key; if there are none, store and return those that `compute()` returns."""
         arrays = self.get(key)
         return self.put(key, *compute()) if arrays is None else arrays
 
     def get(self, key):
-        """The arrays of this key, None if there are none."""
+        """Return the arrays of this key, or None if there are none."""
         with self._lock:
             if key in self._arrays:
                 self._arrays.move_to_end(key)
             return self._arrays.get(key)
 
     def put(self, key, *arrays):
-        """Keep arrays, and as many earlier ones as the limit allows; those larger than the limit are not kept.
+        """Store arrays, and remove the least recently used ones until the limit is kept.
+
+        Arrays larger than the limit are not stored.
 
         Returns
         -------
@@ -76,13 +78,13 @@ if hasattr(os, "register_at_fork"):  # a lock held during a fork would stay lock
 
 
 def clear_cache() -> None:
-    """Forget the features, and what else fits in this process share.
+    """Remove the cached features, token ids and linear probes that the fits of this process share.
 
-    While an encoder is not trained, its features of a data set are computed once in a process: those on which
+    As long as an encoder is not trained, its features of a data set are computed once per process: those on which
     ``head_init="linear_probe"`` is solved, those that ``freeze="encoder"`` trains on and predicts from, and the vectors
-    of a `BertVectorizer`. So are the token ids of training texts, and the solution of the linear probe. They change no
-    result. At most 256 MiB are kept; the environment variable ``SKLEARN_BERT_CACHE_BYTES`` sets another limit, 0 keeps
-    none. Features of fewer than 32 rows are not kept.
+    of a `BertVectorizer`. The token ids of training texts and the solution of the linear probe are cached, too. The
+    cache does not change any result. It holds at most 256 MiB; the environment variable ``SKLEARN_BERT_CACHE_BYTES``
+    sets another limit, and 0 turns it off. Features of fewer than 32 rows are not cached.
 
     Examples
     --------
@@ -93,7 +95,7 @@ def clear_cache() -> None:
 
 
 def cache_limit():
-    """The most bytes to keep.
+    """The limit of the cache in bytes.
 
     Raises
     ------

@@ -14,14 +14,14 @@ from pathlib import Path
 
 _IS_WINDOWS = os.name == "nt"
 _USUAL_CURE = (
-    "Free some space, see to the rights of the folder or close the programs that use it, and try again, or choose "
-    "another place"
+    "Free some disk space, check the permissions of the folder or close the programs that use it, and try again, or "
+    "choose another path"
 )
-_PART_IS_A_FILE = "A part of this path is a file where a folder is expected: choose another place"
+_PART_IS_A_FILE = "A part of this path is a file where a folder is expected: choose another path"
 _CURES = {
     errno.EEXIST: _PART_IS_A_FILE,
     errno.ENOTDIR: _PART_IS_A_FILE,
-    errno.ENOENT: "Create the parent folder first, or choose another place",
+    errno.ENOENT: "Create the parent folder first, or choose another path",
 }
 _ERRNO_OF_WINDOWS = {  # error numbers of Windows that libraries written in Rust report
     3: errno.ENOENT,
@@ -38,9 +38,9 @@ _ERRNO_OF_WINDOWS = {  # error numbers of Windows that libraries written in Rust
 
 @contextmanager
 def explain_os_errors(path):
-    """Turn an error of the system while `path` is written into an OSError that says what to do.
+    """Turn an error of the operating system, raised while `path` is written, into an OSError that says what to do.
 
-    Libraries written in Rust raise exceptions of their own, with the error number in the text.
+    Libraries written in Rust raise exceptions of other classes, with the error number in the text.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def explain_os_errors(path):
     Raises
     ------
     OSError
-        Of the subclass that belongs to the error number.
+        In place of the system's error; of the subclass that belongs to its number.
     """
     try:
         yield
@@ -62,7 +62,7 @@ def explain_os_errors(path):
             raise
         raise OSError(
             number,
-            f"{str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still does. "
+            f"{str(path)!r} cannot be written ({os.strerror(number)}); what was there before is unchanged. "
             f"{_CURES.get(number, _USUAL_CURE)}",
         ) from error
 
@@ -81,6 +81,11 @@ def atomic_file(path):
     ------
     draft : Path
         An empty file in the same folder.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, see `explain_os_errors`.
     """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
@@ -119,6 +124,11 @@ def atomic_folder(path):
     ------
     draft : Path
         An empty folder beside it.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written, see `explain_os_errors`.
     """
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
@@ -150,7 +160,7 @@ def find_set_aside(path):
     folder : Path or None
         The newest ``.NAME.XXXXXXXX.old``; None if there is none, or if something is at `path`.
     """
-    with suppress(OSError, ValueError):  # no path at all; or another process is saving at this moment
+    with suppress(OSError, ValueError):  # not a valid path; or another process is saving at this moment
         path = Path(os.path.realpath(path))
         if not path.exists():
             found = path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.old")

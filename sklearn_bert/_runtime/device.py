@@ -1,6 +1,6 @@
-"""Devices, precisions, random states and memory: all that the package asks of the hardware.
+"""Devices, precisions, random states and memory: all that depends on the hardware.
 
-"auto" becomes a device and a floating-point format here.
+Here "auto" becomes a device and a floating-point format.
 """
 
 import gc
@@ -51,7 +51,7 @@ def resolve_device(device):
     Parameters
     ----------
     device : str or torch.device
-        "auto" is CUDA if available, else the CPU. MPS is used only when asked for: no test has run on it.
+        "auto" is CUDA if available, else the CPU. MPS is used only if requested, since it is not tested.
 
     Returns
     -------
@@ -134,8 +134,8 @@ def resolve_available(device, precision):
             continue
         if choice != (device, precision):
             warn_user(
-                f"Fitted with device={str(device)!r} and precision={precision!r}, which cannot be had here; predicting "
-                f"with device={choice[0]!r} and precision={choice[1]!r}. {last_error}",
+                f"Fitted with device={str(device)!r} and precision={precision!r}, which are not available here; "
+                f"predicting with device={choice[0]!r} and precision={choice[1]!r}. {last_error}",
             )
         return resolved
 
@@ -145,7 +145,7 @@ def _has_bfloat16(device):
         return torch.cuda.get_device_capability(device) >= _MIN_CUDA_BF16
     if device.type == "cpu":
         if torch.backends.cpu.get_cpu_capability() in _CPU_WITHOUT_BF16:
-            return False  # the CPU's, or ATEN_CPU_CAPABILITY's: there bfloat16 is a hundred times slower than float32
+            return False  # at these levels, bfloat16 is a hundred times slower than float32
         if not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.12 has only private functions for it
             return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         capabilities = torch.cpu.get_capabilities()
@@ -167,7 +167,7 @@ def seed_torch(seed, device):
 def seeded(seed, device):
     """Context in which torch is seeded for one fit on `device`.
 
-    Only one thread at a time may be in it. At its end the caller's random state is restored.
+    Only one thread at a time can enter it. At the end, the caller's random state is restored.
     """
     use_one_thread_after_fork()
     cuda = [device] if device.type == "cuda" else []

@@ -1,4 +1,4 @@
-"""Import optional dependencies when they are used, with an error that says how to install them."""
+"""Import optional dependencies where they are used; the error says how to install them."""
 
 from importlib import import_module
 
@@ -22,7 +22,7 @@ def import_extra(module, extra, caller):
     Raises
     ------
     ImportError
-        If it cannot be imported.
+        If the module cannot be imported.
     """
     try:
         return import_module(module)

@@ -1,7 +1,7 @@
-"""Progress bars of a fit and of a long prediction, and lines that do not tear them.
+"""Progress bars of a fit and of a long prediction, and lines that are printed without breaking them.
 
-The bars are text in notebooks too: tqdm's widgets warn where ipywidgets is absent, and exported notebooks lack them.
-There they are ordinary output: notebooks show stderr as an error, in a block of its own that later lines split.
+The bars are text in notebooks too: tqdm's widgets warn without ipywidgets, and exported notebooks do not show them.
+In notebooks they are written to stdout: stderr is shown as an error, in a separate block that other output splits.
 """
 
 import sys
@@ -14,12 +14,12 @@ _PATIENCE = 2  # seconds that a prediction may take before it shows a bar
 
 
 def training_bar(n_rows, n_epochs, n_done):
-    """A bar over the `n_rows` texts of each of `n_epochs` epochs, of which `n_done` are done."""
+    """A bar over `n_epochs` epochs of `n_rows` texts each; `n_done` epochs are already done."""
     return _bar("fit", n_rows * n_epochs, True, initial=n_rows * n_done)
 
 
 def prediction_bar(n_rows, verbose):
-    """A bar over the texts, which appears only if they take long, and disappears when it is full."""
+    """A bar over the texts, which appears only if they take more than two seconds, and disappears when it is full."""
     return _bar("predict", n_rows, verbose, delay=_PATIENCE, leave=False)
 
 
@@ -31,7 +31,7 @@ def _bar(name, total, verbose, **settings):
 
 
 def write_line(text):
-    """Print a line without tearing a bar."""
+    """Print a line above the bar."""
     tqdm.write(str(text))
 
 

@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the user, and come once where a search fits a hundred times."""
+"""Warnings that point at the user's line of code, and appear once in a search that fits a hundred times."""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ _BETWEEN = {
     "sklearn_bert",
     "skorch",
     "torch",
-}  # packages that may call from the user's line to here
+}  # packages whose calls may lie between the user's line and this module
 _REPEATS = ("joblib", "sklearn.model_selection")
 _given = set()
 
@@ -17,11 +17,13 @@ _given = set()
 def warn_user(message, *, about=None):
     """Warn, with the location of the first line outside this package and the packages that call it.
 
+    A search, cross-validation and other fits that joblib repeats give each warning once per process.
+
     Parameters
     ----------
     message : str
     about : hashable, optional
-        Searches, cross-validation and other fits that joblib repeats warn only once in a process about it.
+        Identifies warnings that count as the same. Without it, repeated fits warn each time.
     """
     level, repeated = 2, False
     frame = sys._getframe(1)

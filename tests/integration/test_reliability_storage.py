@@ -25,9 +25,9 @@ ONE_EPOCH = FAST | {"max_epochs": 1, "batch_size": 16}
 
 def cannot_be_written(path, number):
     return exactly(
-        f"[Errno {number}] {str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still "
-        "does. Free some space, see to the rights of the folder or close the programs that use it, and try again, or "
-        "choose another place"
+        f"[Errno {number}] {str(path)!r} cannot be written ({os.strerror(number)}); what was there before is "
+        "unchanged. Free some disk space, check the permissions of the folder or close the programs that use it, and "
+        "try again, or choose another path"
     )
 
 

@@ -345,17 +345,17 @@ def test_an_error_of_the_system_names_the_path_and_what_to_do(tmp_path, atomic, 
     path = tmp_path / "state"
     number = getattr(error, "errno", None) or errno.ENOSPC
     message = (
-        f"[Errno {number}] {str(path)!r} cannot be written ({os.strerror(number)}); what stood there before still "
-        "does. Free some space, see to the rights of the folder or close the programs that use it, and try again, or "
-        "choose another place"
+        f"[Errno {number}] {str(path)!r} cannot be written ({os.strerror(number)}); what was there before is "
+        "unchanged. Free some disk space, check the permissions of the folder or close the programs that use it, and "
+        "try again, or choose another path"
     )
     with pytest.raises(kind, match=f"^{re.escape(message)}$"), atomic(path):
         raise error
     assert list(tmp_path.iterdir()) == []
 
 
-A_FILE_IN_THE_PATH = "A part of this path is a file where a folder is expected: choose another place"
-NO_SUCH_FOLDER = "Create the parent folder first, or choose another place"
+A_FILE_IN_THE_PATH = "A part of this path is a file where a folder is expected: choose another path"
+NO_SUCH_FOLDER = "Create the parent folder first, or choose another path"
 
 
 @pytest.mark.parametrize(
@@ -369,8 +369,8 @@ NO_SUCH_FOLDER = "Create the parent folder first, or choose another place"
 def test_an_error_about_the_folders_of_a_path_says_what_to_do(tmp_path, atomic, path, number, cure):
     (tmp_path / "file").touch()
     message = (
-        f"[Errno {number}] {str(tmp_path / path)!r} cannot be written ({os.strerror(number)}); what stood there before "
-        f"still does. {cure}"
+        f"[Errno {number}] {str(tmp_path / path)!r} cannot be written ({os.strerror(number)}); what was there before "
+        f"is unchanged. {cure}"
     )
     with pytest.raises(OSError, match=f"^{re.escape(message)}$"), atomic(tmp_path / path) as draft:
         draft.touch()

@@ -74,9 +74,9 @@ def test_a_file_that_a_program_has_open_is_not_replaced_on_windows_and_the_error
     used.parent.mkdir(exist_ok=True)
     used.write_text("old")
     message = (
-        f"[Errno 13] {str(path)!r} cannot be written (Permission denied); what stood there before still does. Free "
-        "some space, see to the rights of the folder or close the programs that use it, and try again, or choose "
-        "another place"
+        f"[Errno 13] {str(path)!r} cannot be written (Permission denied); what was there before is unchanged. Free "
+        "some disk space, check the permissions of the folder or close the programs that use it, and try again, or "
+        "choose another path"
     )
     with used.open(encoding="utf-8"), pytest.raises(PermissionError, match=exactly(message)), atomic(path):
         pass

@@ -42,7 +42,7 @@ def test_loading_without_the_device_of_the_fit_warns_and_predicts_on_the_cpu(
 ):
     estimator = fitted_elsewhere(classifier, **settings)
     asked = f"device={settings['device']!r} and precision={settings.get('precision', 'auto')!r}"
-    message = f"Fitted with {asked}, which cannot be had here; predicting with device='cpu' and precision='auto'."
+    message = f"Fitted with {asked}, which are not available here; predicting with device='cpu' and precision='auto'."
     estimator.save_pretrained(tmp_path / "model")
     data = pickle.dumps(estimator)
     with pytest.warns(UserWarning, match=re.escape(message)) as caught:
