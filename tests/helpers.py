@@ -1,12 +1,17 @@
-"""Shared by many test modules: fast settings, weights as one tensor, named cases, whole messages, a new process."""
+"""Shared by many test modules: fast settings, weights as a tensor, named cases, whole messages, processes, a clock."""
 
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
+from functools import partial
+from unittest import mock
 
 import joblib
 import numpy as np
 import torch
+
+from sklearn_bert._training.time_budget import TimeBudget
 
 # The settings of most fits of the tiny BERT; with EXACT another order of summation changes 1e-15 only.
 FAST = {"max_epochs": 2, "learning_rate": 1e-2, "batch_size": 8, "random_state": 0, "device": "cpu"}
@@ -31,6 +36,25 @@ def cases(table):
 def exactly(message):
     """The pattern of a message from its first to its last character."""
     return f"^{re.escape(message)}$"
+
+
+@contextmanager
+def ticking_clock(seconds):
+    """A clock that is so many seconds later whenever a fit with a budget of time looks at it: once in each step.
+
+    So a budget holds the same steps on a fast machine and on a busy one. Gives the times that the clock has shown.
+    """
+    shown = []
+
+    def clock():
+        shown.append(seconds * len(shown))
+        return shown[-1]
+
+    with (
+        mock.patch("sklearn_bert._plan.monotonic", clock),
+        mock.patch("sklearn_bert._training.callbacks.TimeBudget", partial(TimeBudget, clock=clock)),
+    ):
+        yield shown
 
 
 def probabilities_in_a_new_process(estimator, texts, folder):
