@@ -3,11 +3,12 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_bert._encoding.truncation import kept_parts
 from tests.conftest import WORDS, make_tokenizer
+from tests.integration.generated import REPRODUCIBLE
 
 
 def kept_of(n, *arguments):
@@ -17,6 +18,7 @@ def kept_of(n, *arguments):
 
 
 @given(st.integers(0, 60), st.integers(3, 20), st.integers(0, 2), st.integers(0, 1))
+@settings(max_examples=200, **REPRODUCIBLE)
 def test_a_text_loses_its_end_or_its_middle_only_as_far_as_it_must(n, max_length, n_before, n_after):
     n_free, n_special = max_length - n_before - n_after, [n_before, n_after]
     [truncated] = kept_of(n, max_length, n_special)
@@ -44,6 +46,7 @@ def test_a_pair_is_cut_as_a_fast_tokenizer_cuts_it(first, second, max_length):
 
 
 @given(st.integers(0, 60), st.integers(4, 12), st.integers(0, 1), st.data())
+@settings(max_examples=200, **REPRODUCIBLE)
 def test_windows_cover_a_text_in_order_and_share_the_stride(n, max_length, n_before, data):
     n_free = max_length - n_before - 1
     stride = data.draw(st.integers(0, n_free - 1))

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from sklearn_bert._inspection.words import sum_over_words
 from tests.helpers import cases
 from tests.inspection.languages import CHINESE, TEXTS, WORDS
+from tests.integration.generated import REPRODUCIBLE
 from tests.model.tokenizers_of_families import ROBERTA_TOKENS, bytes_tokenizer, pieces_tokenizer
 
 
@@ -130,7 +131,7 @@ def test_words_hold_what_was_read(text, spans, words):
 
 
 @given(data=st.data())
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, **REPRODUCIBLE)
 def test_any_tokens_make_words_in_order_with_the_sum_of_their_values(data):
     text = data.draw(st.text("ab .房間\u0301\u200dก'1\n", max_size=20))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)))) | {0, len(text)})
