@@ -25,7 +25,8 @@ def notebook_of(path):
 @pytest.mark.filterwarnings("ignore")  # of the notebook's machinery; the kernel is another process
 def test_example_runs_as_a_notebook():
     notebook = notebook_of(EXAMPLES / "plot_08_explanations.py")
-    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    place = {"metadata": {"path": str(EXAMPLES)}}
+    nbclient.NotebookClient(notebook, timeout=600, startup_timeout=600, resources=place).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [output["data"] for output in outputs if "data" in output]
     assert sum("speaks against" in data.get("text/html", "") for data in shown) == 3

@@ -49,8 +49,8 @@ def test_killed_worker_ends_a_grid_search_and_the_next_search_equals_the_serial_
     np.testing.assert_array_equal(*scores)
 
 
-def in_a_fork(function, seconds):
-    """Exit code of a forked process that calls the function; None if it does not end in time."""
+def in_a_fork(function, seconds=240):
+    """Exit code of a forked process that calls the function; None if it does not end, which takes a second or two."""
     child = multiprocessing.get_context("fork").Process(target=function)
     child.start()
     child.join(seconds)
@@ -74,7 +74,7 @@ def test_fork_during_a_fit_in_another_thread_does_not_block(tiny_bert, reviews):
     thread.start()
     entered.wait()
     try:
-        assert in_a_fork(lambda: BertClassifier(tiny_bert, **ONE_EPOCH).fit(*reviews), seconds=60) == 0
+        assert in_a_fork(lambda: BertClassifier(tiny_bert, **ONE_EPOCH).fit(*reviews)) == 0
     finally:
         done.set()
         thread.join()
@@ -100,7 +100,7 @@ FORKED = textwrap.dedent("""
 
     child = multiprocessing.get_context("fork").Process(target=predict)
     child.start()
-    child.join(60)
+    child.join(240)
     code = child.exitcode
     child.kill()
     assert code == 0, code
@@ -125,7 +125,7 @@ def test_fork_after_cuda_raises_and_names_the_remedy(tiny_bert, reviews):
         with pytest.raises(RuntimeError, match="you must use the 'spawn' start method"):
             classifier.predict(reviews[0])
 
-    assert in_a_fork(predict, seconds=60) == 0
+    assert in_a_fork(predict) == 0
 
 
 # -- threads ----------------------------------------------------------------------------------------------

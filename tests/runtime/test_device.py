@@ -162,7 +162,7 @@ def test_seeded_blocks_in_several_threads_run_one_after_the_other():
     barrier = threading.Barrier(len(seeds))
 
     def work(seed):
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         with seeded(seed, CPU):
             numbers = []
             for _ in range(5):

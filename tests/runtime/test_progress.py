@@ -51,7 +51,7 @@ clf = BertClassifier({!r}, max_epochs=2, verbose=2, device="cpu").fit(["good", "
 @pytest.mark.slow
 def test_a_notebook_keeps_a_bar_as_ordinary_output_and_shows_no_warning(tiny_bert):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(NOTEBOOK.format(tiny_bert))])
-    nbclient.NotebookClient(notebook, timeout=120).execute()
+    nbclient.NotebookClient(notebook, timeout=600, startup_timeout=600).execute()
     outputs = notebook.cells[0].outputs
     assert {output["name"] for output in outputs} == {"stdout"}  # stderr would have the colour of an error
     shown = "".join(output["text"] for output in outputs)
@@ -93,6 +93,7 @@ def test_verbose_two_prints_a_row_per_epoch(tiny_bert, reviews, capsys):
 
 def test_predict_shows_a_bar_only_if_it_takes_long(tiny_bert, reviews, capsys, monkeypatch):
     estimator = BertClassifier(tiny_bert, **FAST).fit(*reviews)
+    monkeypatch.setattr(progress, "_PATIENCE", 600)
     estimator.set_params(verbose=1).predict(reviews[0])
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(progress, "_PATIENCE", 0)
