@@ -5,8 +5,6 @@ Dask is in the extra ``test``; Ray is not, see docs/test_runs.md.
 
 import os
 import signal
-import threading
-import time
 import uuid
 from pathlib import Path
 
@@ -35,13 +33,15 @@ class Texts(list):
 
 
 class RecordingScore:
-    """The accuracy; each call creates a file in a folder, named after the process."""
+    """The accuracy; each call creates a file in a folder, named after the process, and kills the victim."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, victim=None):
+        self.folder, self.victim = folder, victim
 
     def __call__(self, estimator, X, y):
         Path(self.folder, f"{os.getpid()}-{uuid.uuid4().hex}").touch()
+        if os.getpid() == self.victim:
+            os.kill(self.victim, signal.SIGKILL)
         return estimator.score(X, y)
 
 
@@ -109,22 +109,13 @@ def test_grid_search_on_dask_equals_the_serial_search_and_sends_texts_once(clien
 @pytest.mark.slow
 def test_grid_search_on_dask_survives_a_killed_worker(client, serial, tiny_bert, tmp_path):
     texts, y, *_ = example_rows()
-    workers = client.run(os.getpid)
-    victim = next(iter(workers.values()))
-
-    def kill():
-        while len(list(tmp_path.iterdir())) < 3:
-            time.sleep(0.02)
-        os.kill(victim, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
+    victim = next(iter(client.run(os.getpid).values()))
     with joblib.parallel_config("dask"):
-        search = make_search(tiny_bert, scoring=RecordingScore(tmp_path)).fit(texts, y)
-    killer.join()
+        search = make_search(tiny_bert, scoring=RecordingScore(tmp_path, victim)).fit(texts, y)
     assert_same_search(search, serial)
-    assert len(list(tmp_path.iterdir())) >= N_FITS
-    client.wait_for_workers(2, timeout=60)
+    assert len(list(tmp_path.glob(f"{victim}-*"))) == 1
+    assert len(list(tmp_path.iterdir())) > N_FITS
+    client.wait_for_workers(2, timeout=240)
     assert victim not in client.run(os.getpid).values()
 
 
