@@ -1,12 +1,12 @@
 """A copy of a module whose linear layers hold their parameters in the dtype to which autocast casts them.
 
-Autocast casts the weights anew for each prediction, which takes as long as the rest of a prediction of one text. The
-copy gives the same bits. It shares with the module all objects but the linear layers and the modules around them, and
-of these all attributes but the parameters that are cast. A module with forward hooks is shared with all that it holds.
+For each prediction, autocast casts the weights again. For one text, this takes as long as the rest of the prediction.
+The copy gives the same results, to the bit. Only linear layers and the modules that contain them are copied, and of
+these only the cast parameters; all other objects are shared. A module with forward hooks is shared as a whole.
 
-The module may change at any time, so `is_current` compares before each use: the modules, their attributes and hooks,
-which tensors the parameters are, how often each was written to, and a sample of their numbers. The sample shows writes
-that torch does not count, through ``weight.data`` or NumPy, unless they change only a few numbers. This file imports
+The module may change at any time. So `is_current` compares before each use: the modules, their attributes and hooks,
+the identity of the parameters, the number of writes to each, and a sample of their values. The sample detects writes
+that torch does not count (through ``weight.data`` or NumPy), unless they change only a few values. This file imports
 torch and numpy only.
 """
 
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_modules
 
-_N_SAMPLES = 16  # numbers of each parameter: to compare all would take as long as to cast them
+_N_SAMPLES = 16  # values of each parameter: comparing all would take as long as casting them
 
 
 class AutocastCopy:
@@ -26,7 +26,7 @@ class AutocastCopy:
     original : torch.nn.Module
         In evaluation mode. It is not changed.
     dtype : torch.dtype
-        That of autocast.
+        The dtype of autocast.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class AutocastCopy:
                 and (module._modules, module._forward_hooks, module._forward_pre_hooks) == parts
                 for module, attributes, parts in self._as_copied
             )
-        except (RuntimeError, ValueError):  # an attribute was a tensor or an array, and is another one now
+        except (RuntimeError, ValueError):  # comparing two tensors or arrays: an attribute was replaced
             return False
         same_parameters = all(
             parameters.get(name) is p and (p is None or (p._version, p.data_ptr()) == state)
@@ -92,7 +92,7 @@ class AutocastCopy:
 
 
 def _is_castable(module):
-    """Whether it is a linear layer as torch has it, with ordinary parameters in float32."""
+    """Whether the module is exactly a `torch.nn.Linear` with ordinary float32 parameters."""
     return type(module) is nn.Linear and all(
         type(p) is nn.Parameter and p.dtype == torch.float32 and p.is_contiguous() and not p.is_inference()
         for p in module._parameters.values()
@@ -101,5 +101,5 @@ def _is_castable(module):
 
 
 def _sample(p):
-    """Some numbers that are evenly spread over a parameter, an array that changes with it."""
+    """About 16 values, evenly spread over a parameter: a view, which changes with it."""
     return p.detach().view(-1).numpy()[:: p.numel() // _N_SAMPLES | 1]

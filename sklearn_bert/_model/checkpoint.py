@@ -1,7 +1,7 @@
-"""A checkpoint's folder becomes a config, a tokenizer and an encoder.
+"""Load the config, the tokenizer and the encoder from the folder of a checkpoint.
 
-Each loads completely or raises an error that says what to do. Remote code is never run, and ``.bin`` weights are read
-by torch's weights-only unpickler.
+Each is loaded completely, or an error says what to do. Remote code is never run, and ``.bin`` weights are read by
+torch's weights-only unpickler.
 """
 
 import inspect
@@ -17,14 +17,23 @@ from .hub import SAVE_AGAIN, quiet, why
 
 
 def load_config(folder):
-    """The config of the encoder in a folder that `resolve_checkpoint` returned; it names no attention.
+    """Load the config of the encoder in a folder, without the attention implementation that the file may name.
+
+    Parameters
+    ----------
+    folder : Path
+        As `resolve_checkpoint` returns it.
+
+    Returns
+    -------
+    config : transformers.PreTrainedConfig
 
     Raises
     ------
     OSError
         If the config cannot be read.
     ValueError
-        If the checkpoint is not a bidirectional encoder.
+        If transformers cannot build the config, or the checkpoint is not a bidirectional encoder.
     """
     try:
         with quiet():
@@ -57,14 +66,14 @@ def load_config(folder):
 
 
 def config_from_json(text):
-    """The config that `to_json_string` wrote; it names no attention."""
+    """The config that `to_json_string` wrote, without its attention implementation."""
     config = AutoConfig.for_model(**json.loads(text))
     config._attn_implementation = None
     return config
 
 
 def count_positions(config):
-    """Largest number of tokens for which an encoder of this config has positions; None if there is no limit."""
+    """The largest number of tokens that an encoder of this config can take; None if there is no limit."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None or config.model_type == "bert":
         return positions
@@ -76,21 +85,31 @@ def count_positions(config):
 
 
 def load_tokenizer(folder, config):
-    """The tokenizer in a folder, whose token ids must be in the vocabulary of the encoder's config.
+    """Load the tokenizer in a folder, and check that the encoder has an embedding for each of its token ids.
+
+    Parameters
+    ----------
+    folder : str or path
+    config : transformers.PreTrainedConfig
+        The encoder's config.
+
+    Returns
+    -------
+    tokenizer : transformers tokenizer
 
     Raises
     ------
     OSError
         If the tokenizer's files cannot be read.
     ValueError
-        If it has token ids that the encoder lacks, or no padding token.
+        If it has token ids without an embedding in the encoder, or no padding token.
     """
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
         except (ImportError, MemoryError):
             raise
-        except Exception as error:  # tokenizers raises bare Exceptions on damaged files
+        except Exception as error:  # the library tokenizers raises plain Exception on damaged files
             raise OSError(f"The tokenizer in {str(folder)!r} cannot be read: {why(error)}. {SAVE_AGAIN}") from error
     tokenizer.chat_template = None  # an encoder needs none, and several would be saved as more files
     largest = max(tokenizer.get_vocab().values(), default=-1)
@@ -107,7 +126,7 @@ def load_tokenizer(folder, config):
 
 
 def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore"):
-    """The pretrained encoder in a folder; a pooler that the checkpoint lacks starts with random weights.
+    """Load the pretrained encoder in a folder; if the checkpoint has no pooler, its weights are random.
 
     Parameters
     ----------
@@ -115,9 +134,9 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
         As `resolve_checkpoint` returns it.
     config : transformers.PreTrainedConfig
     dtype : torch.dtype, default=torch.float32
-        Of the weights.
+        The dtype of the weights.
     random_pooler : {"ignore", "warn", "raise"}, default="ignore"
-        What to do about a pooler without trained weights.
+        What to do if the pooler has no trained weights.
 
     Returns
     -------
@@ -128,7 +147,7 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
     OSError
         If the weights cannot be read, or do not match the config.
     ValueError
-        If the encoder takes no token ids or no attention mask, or lacks a trained pooler that it may not lack.
+        If the encoder takes no token ids or no attention mask, or has no trained pooler and `random_pooler` is "raise".
     """
     try:
         with quiet():
@@ -143,9 +162,9 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
             )
     except (ImportError, MemoryError):
         raise
-    except Exception as error:  # safetensors and torch raise many kinds on damaged files
+    except Exception as error:  # safetensors and torch raise many classes of errors on damaged files
         raise OSError(f"The weights in {str(folder)!r} cannot be read: {why(error)}. {SAVE_AGAIN}") from error
-    # transformers gives random values to what the file lacks. Only a pooler may start so.
+    # transformers gives random values to weights that the file does not have. Only a pooler may be random.
     misfits = [key for key in report["missing_keys"] if "pooler" not in key]
     misfits += [str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]]
     if misfits:
@@ -164,26 +183,26 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
     lacks_pooler = getattr(encoder, "pooler", None) is None or any("pooler" in key for key in report["missing_keys"])
     if lacks_pooler and random_pooler == "warn":
         warn_user(
-            f"{str(folder)!r} holds no trained pooler, so training starts with one of random weights. Pass "
+            f"{str(folder)!r} has no trained pooler, so training starts with a pooler of random weights. Pass "
             "pooling='mean', which needs none.",
             about=("pooler", str(folder)),
         )
     if lacks_pooler and random_pooler == "raise":
         raise ValueError(
-            f"{str(folder)!r} holds no trained pooler, so its vectors would be of random weights. Pass pooling='mean' "
-            "or 'cls'."
+            f"{str(folder)!r} has no trained pooler, so its vectors would depend on random weights. Pass "
+            "pooling='mean' or 'cls'."
         )
     return encoder
 
 
 def folder_signature(folder):
-    """What changes when a file in the folder is written or replaced: names, places on the disk, sizes and times."""
+    """Names, inodes, sizes and times of the files: the result changes when a file is written or replaced."""
     stats = {path.name: path.stat() for path in sorted(folder.iterdir())}
     return [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats.items()]
 
 
 def own_config(folder):
-    """The encoder's config, a dict, in the folder of a stored estimator that transformers cannot load, else None."""
+    """The encoder's config, a dict, if the folder holds a stored estimator that transformers cannot load; else None."""
     with suppress(ValueError, TypeError, KeyError):  # a damaged file raises when the config is loaded
         return _read_config(folder)["encoder_config"]
 

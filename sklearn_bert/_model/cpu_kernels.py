@@ -5,7 +5,7 @@ slower one that draws in the same way, and in bfloat16 the fused kernel is itsel
 products in it. Here 64 random bits decide four elements. Attention is two matrix products with a softmax and a dropout
 mask between them, for a few texts at a time: the intermediate results fit in the cache, and the backward pass computes
 them again instead of keeping them. The share of dropped elements and their independence are those of torch; the
-random numbers are others.
+random numbers differ.
 
 Attention is registered with transformers as `CPU_ATTENTION`, and encoders of `BertModule` use it. Dropout replaces
 torch's within the context `FastCpuKernels`. On other devices, when a graph is traced or exported, in transforms of
@@ -28,8 +28,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 CPU_ATTENTION = "sklearn_bert_cpu"
 _LEVELS = 2**15  # a probability is rounded to a multiple of 1/32768
 _INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_VECTOR = 32  # elements; softmax computes the remaining elements of a row one by one
-_FEW = 2**16  # attention weights of so few texts: the calls of our kernel take longer than torch's slower kernel
+_VECTOR = 32  # elements; softmax computes the rest of a row element by element
+_FEW = 2**16  # attention weights; with fewer, the overhead of our kernel exceeds what it saves
 _CACHED = 2**19  # attention weights computed at a time: a megabyte in bfloat16, the size of a second-level cache
 
 
@@ -67,7 +67,7 @@ def use_cpu_attention(encoder, *, copy_config):
     encoder : transformers.PreTrainedModel
         It is changed.
     copy_config : bool
-        Whether the encoder gets a config of its own, because the caller may hold the one that it has.
+        Whether the encoder gets a copy of its config, because the caller may use the original.
     """
     if encoder.config._attn_implementation != "sdpa" or not encoder._can_set_attn_implementation():
         return
@@ -80,12 +80,12 @@ def use_cpu_attention(encoder, *, copy_config):
 
 
 def attention_forward(module, query, key, value, attention_mask, dropout=0.0, scaling=None, is_causal=None, **kwargs):
-    """As transformers' ``sdpa_attention_forward``, which is called where `attention` does not apply or is not faster.
+    """Like transformers' ``sdpa_attention_forward``, which is called if `attention` cannot be used or is slower.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The attention layer; its `is_causal` and `num_key_value_groups` count.
+        The attention layer; its attributes `is_causal` and `num_key_value_groups` are used.
     query, key, value : torch.Tensor of shape (B, n_heads, T, d)
         Keys and values may have fewer heads, each for a group of the queries' heads.
     attention_mask : torch.Tensor or None
@@ -107,7 +107,7 @@ def attention_forward(module, query, key, value, attention_mask, dropout=0.0, sc
     else:
         is_plain = not attention_mask.requires_grad  # `attention` gives a mask no gradient
     is_plain = is_plain and all(kwargs.get(name) is None for name in ("position_bias", "cache", "softcap"))
-    # First of all whether a graph is traced: its sizes may be symbols, which a comparison would make numbers of.
+    # Tracing is checked first: the sizes of a graph may be symbolic, and a comparison would make them constants.
     if not is_plain or not _use_own_kernels(query) or (dropout == 0 and _fused_is_fast(query, key)):
         sdpa = AttentionInterface()["sdpa"]
         return sdpa(module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs)
@@ -144,14 +144,14 @@ AttentionMaskInterface.register(CPU_ATTENTION, AttentionMaskInterface()["sdpa"])
 
 
 def _fused_is_fast(query, key):
-    """Whether torch's attention without dropout is faster: in float32, and for so few texts that calls take longest."""
+    """Whether torch's attention without dropout is faster: in float32, and for few texts, where overhead dominates."""
     if _autocast_dtype(query) not in (torch.bfloat16, torch.float16):
         return True
     return not query.requires_grad and query.shape[:-1].numel() * key.shape[2] < _FEW
 
 
 def _use_own_kernels(x):
-    """Whether the kernels of this file compute with this tensor; graphs and ``torch.func`` need torch's own."""
+    """Whether to use the kernels of this file for this tensor; graphs and ``torch.func`` need torch's own."""
     if x.device.type != "cpu" or os.environ.get("SKLEARN_BERT_CPU_KERNELS") == "0":
         return False
     is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
@@ -159,14 +159,14 @@ def _use_own_kernels(x):
 
 
 def _autocast_dtype(x):
-    """The dtype in which autocast lets torch's attention compute, but not ours: rotary queries are in float32."""
+    """The dtype that autocast would choose: it casts for torch's attention only, and rotary queries are float32."""
     if x.device.type != "cpu" or x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu"):
         return x.dtype
     return torch.get_autocast_dtype("cpu")
 
 
 class _Dropout(torch.autograd.Function):
-    """Of a tensor of any shape, with a probability p."""
+    """Dropout of a tensor of any shape with probability p."""
 
     @staticmethod
     def forward(ctx, input, p):
@@ -181,7 +181,7 @@ class _Dropout(torch.autograd.Function):
 
 
 class _Attention(torch.autograd.Function):
-    """Of queries, keys and values (B, n_heads, T, d), a mask as in `attention`, a probability p and a scale."""
+    """Attention of queries, keys and values (B, n_heads, T, d), with mask, dropout p and scale as in `attention`."""
 
     @staticmethod
     def forward(ctx, query, key, value, mask, p, scale):
@@ -189,7 +189,7 @@ class _Attention(torch.autograd.Function):
         ctx.save_for_backward(query, key, value, mask)
         ctx.scale, ctx.masks = scale, masks
         B, n_heads, T, _ = query.shape
-        # In memory the heads of a token are neighbours, as the next layer needs them.
+        # In memory, the heads of a token are adjacent: the next layer needs this order.
         mixed = value.new_empty(B, T, n_heads, value.shape[-1]).transpose(1, 2)
         for rows in _row_chunks(query, key):
             weights = _attention_weights(query[rows] * scale, _pad(key[rows]), _mask_of(mask, rows), key.shape[2])
@@ -271,7 +271,7 @@ class _DropoutMaskStream:
         return _DropoutMaskStream(self.p, self.seed)
 
     def draw(self, shape):
-        """int16 of this shape: -1, so all bits set, where an element is kept, else 0; None if none is dropped."""
+        """A mask, int16 of this shape: -1 (all bits set) where an element is kept, else 0; None if none is dropped."""
         if not self.n_dropped:
             return None
         n = math.prod(shape)

@@ -1,6 +1,6 @@
-"""The two dropout probabilities of an encoder's config, under the names of each family of encoders."""
+"""The two dropout probabilities of an encoder's config; each family of encoders has other names for them."""
 
-# `_HEAD`: before the head, the most specific name first. `_NAMES` adds the other places that drop hidden states.
+# `_HEAD`: dropout before the head, the most specific name first. `_NAMES` adds the other dropouts of hidden states.
 _HEAD = ("classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout", "hidden_dropout_prob", "dropout")
 _NAMES = {
     "dropout": (*_HEAD, "hidden_dropout", "mlp_dropout", "embedding_dropout"),
@@ -9,7 +9,7 @@ _NAMES = {
 
 
 def set_dropout(config, **probabilities):
-    """Replace the dropout probabilities of an encoder's config by those that are not None.
+    """Set the dropout probabilities of an encoder's config that are not None.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def set_dropout(config, **probabilities):
                 f"{parameter}={probability} has no counterpart in a {config.model_type!r} model. Pass None."
             )
         for name in names:
-            setattr(config, name, float(probability))  # transformers refuses NumPy's
+            setattr(config, name, float(probability))  # transformers refuses NumPy floats
 
 
 def head_dropout(config):

@@ -22,7 +22,7 @@ class UsedEmbedding(nn.Module):
     full : torch.nn.Embedding
         The table of all tokens.
     used : torch.Tensor of shape (n_used,), int64
-        Distinct token ids; looking up another one is an error.
+        Distinct token ids; looking up any other one raises an error.
     """
 
     def __init__(self, full, used):
@@ -39,7 +39,7 @@ class UsedEmbedding(nn.Module):
         return F.embedding(self.rows[input_ids], self.weight, self.padding_idx)
 
     def write_back(self):
-        """The full table, after the current rows were written into it."""
+        """Write the current rows into the full table, and return it."""
         full, used = self.table
         with torch.no_grad():
             full.weight[used] = self.weight
@@ -48,9 +48,9 @@ class UsedEmbedding(nn.Module):
 
 @contextmanager
 def train_used_embeddings(encoder, token_ids, token_type_ids=()):
-    """A context in which the encoder holds the embeddings of these tokens only; then the trained rows are written back.
+    """A context in which the encoder has the embeddings of these tokens only; at its end they are written back.
 
-    An encoder whose embeddings are not a plain `torch.nn.Embedding`, or are frozen, is left as it is.
+    The encoder is not changed if its embeddings are frozen or are not a plain `torch.nn.Embedding`.
 
     Parameters
     ----------

@@ -1,22 +1,22 @@
-"""What padding and a lower precision do in an encoder, found out by trying it on two short texts.
+"""Test on short texts whether padding changes an encoder's features, and whether it can compute in low precision.
 
-Attention can ignore padding, convolutions and hashes of neighbouring tokens cannot, and some encoders were written
-before autocast. The trial looks at neither names nor code. It takes two forward passes, so the families that tests
-try are left out.
+Attention can ignore padding; convolutions and hashes of neighbouring tokens cannot. Some encoders were written before
+autocast existed. The trial does not look at names or code. It costs a few forward passes, so it is skipped for the
+families that the tests of this package cover.
 """
 
 import torch
 
 from .pooled_encoder import PooledEncoder
 
-# In each of these padding changes nothing, and bfloat16 computes: tests check it.
+# In these families padding changes nothing, and bfloat16 works; tests check both.
 TRIED_FAMILIES = frozenset(
     "albert bert camembert deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert rembert roberta "
     "xlm-roberta".split()
 )
-_UNSTABLE_IN_BFLOAT16 = frozenset({"yoso"})  # the arc cosine of a cosine that was rounded to more than 1
-_SHORT, _LONG = 5, 17  # tokens; no multiple of a usual size of blocks
-_LEAK = 1e-5  # of the size of the features; a hundred times float32's rounding
+_UNSTABLE_IN_BFLOAT16 = frozenset({"yoso"})  # it takes the arc cosine of a number that was rounded to more than 1
+_SHORT, _LONG = 5, 17  # tokens; not multiples of a usual block size
+_LEAK = 1e-5  # relative to the size of the features; a hundred times the rounding error of float32
 
 
 def padding_leaks(module: PooledEncoder, pad_token_id: int) -> bool:
@@ -35,7 +35,7 @@ def padding_leaks(module: PooledEncoder, pad_token_id: int) -> bool:
     Raises
     ------
     ValueError
-        If the encoder cannot encode a short text, or gives other features each time.
+        If the encoder cannot encode a short text, or gives different features each time.
     """
     module.eval()
     try:
@@ -49,18 +49,18 @@ def padding_leaks(module: PooledEncoder, pad_token_id: int) -> bool:
     tolerance = _LEAK * alone.square().mean().sqrt()
     if (alone - again).abs().max() > tolerance:
         raise ValueError(
-            f"A {module.config.model_type!r} encoder gives other features each time it encodes a text. Expected equal "
-            "ones; choose an encoder without random numbers in prediction, such as BERT."
+            f"A {module.config.model_type!r} encoder gives different features each time it encodes a text. Expected "
+            "equal ones; choose an encoder without random numbers in prediction, such as BERT."
         )
     return bool((alone - padded).abs().max() > tolerance)
 
 
 @torch.no_grad()
 def try_encoder(module: PooledEncoder, pad_token_id: int, width: int = _LONG) -> torch.Tensor:
-    """Features of a short text in a batch of this width, of a bi-encoder of the short text twice, (1, n_features)."""
+    """Features (1, n_features) of a short text, padded to `width`; a bi-encoder gets it as both texts of a pair."""
     device = next(module.parameters()).device
     if module.config.model_type in _UNSTABLE_IN_BFLOAT16 and torch.is_autocast_enabled(device.type):
-        raise RuntimeError("In this dtype some texts have features that are no numbers.")
+        raise RuntimeError("In this dtype the features of some texts are NaN.")
     ids = torch.arange(pad_token_id + 1, pad_token_id + 1 + width, device=device) % module.config.vocab_size
     mask = (torch.arange(width, device=device) < _SHORT).long()
     rows = [torch.where(mask == 1, ids, pad_token_id), mask, torch.zeros_like(ids)]

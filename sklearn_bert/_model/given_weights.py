@@ -1,4 +1,4 @@
-"""A module around given weights: no random ones are made that would be overwritten, and no second copy.
+"""Build a module with given weights, without random first weights and without a second copy in memory.
 
 This file imports NumPy and torch only.
 """
@@ -13,15 +13,15 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 
 def build_with_weights(make, weights):
-    """The module that `make` builds, with these weights instead of random ones.
+    """Build the module that `make` returns, with these weights instead of random ones.
 
     Parameters
     ----------
     make : callable
         Called without arguments, returns a module.
     weights : dict of torch.Tensor or ndarray
-        All weights, by name. A tensor becomes a part of the module. So does the memory of an array, unless it belongs
-        to someone else (a tensor, a memory map) or is read-only: then it is copied.
+        All weights, by name. A tensor becomes a part of the module. The memory of an array is used, too, unless it
+        is read-only or belongs to another object (a tensor, a memory map): then it is copied.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def build_with_weights(make, weights):
 
 @contextmanager
 def _parameters_without_memory():
-    """A context in which this thread makes parameters on the meta device, and all else, buffers included, as usual."""
+    """A context in which the parameters that this thread creates are on the meta device; buffers are not affected."""
     thread = threading.get_ident()
 
     def to_meta(module, name, parameter):
@@ -68,6 +68,6 @@ def _owns_memory(array):
     owner = array
     while isinstance(owner, np.ndarray) and owner.base is not None:
         owner = owner.base
-    if isinstance(owner, memoryview):  # protocol 5 of pickle; the buffers that it gives to others are theirs
+    if isinstance(owner, memoryview):  # from pickle protocol 5; a buffer that is no bytearray belongs to its provider
         return array.flags.writeable and isinstance(owner.obj, bytearray)
     return array.flags.writeable and isinstance(owner, (np.ndarray, bytes))

@@ -1,4 +1,4 @@
-"""A model id or a folder becomes a local folder with all that a checkpoint needs. Only this module asks the hub.
+"""Find the local folder of a checkpoint, by its path or its model id. Only this module contacts the hub.
 
 All files come from one local folder, which is checked for completeness first. So loading succeeds as a whole, or an
 error names what was requested, what is missing and what to do.
@@ -33,7 +33,7 @@ _DOWNLOADS = (
     ["pytorch_model.bin", "pytorch_model-*.bin"],  # only when the repository has no safetensors
 )
 _SUBFOLDERS = ["*/*/*", "[!1]*/*", "1[!_]*/*"]  # all but 1_Pooling, which declares the pooling of a sentence encoder
-_SECONDS_TO_ANSWER = 10  # the hub's client itself would wait for ever
+_SECONDS_TO_ANSWER = 10  # without it, the hub's client would wait forever
 _NO_CONNECTION = ("ConnectError", "ConnectTimeout", "ReadTimeout", "OfflineModeIsEnabled", "LocalEntryNotFoundError")
 _NO_WEIGHTS = "model weights"
 _OTHER_CHECKPOINT = "Check the connection, or choose another checkpoint or revision."
@@ -41,7 +41,7 @@ SAVE_AGAIN = "Save the checkpoint again with model.save_pretrained(folder) and t
 
 
 def resolve_checkpoint(model, revision=None, verbose=0):
-    """Local folder of a checkpoint; a model id is downloaded unless the cache is complete.
+    """Return the local folder of a checkpoint; a model id is downloaded if the cache is not complete.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def resolve_checkpoint(model, revision=None, verbose=0):
     revision : str or None
         Branch, tag or commit of a model id.
     verbose : int, default=0
-        Above 0 the size and the progress of a download are shown.
+        If above 0, the size and the progress of a download are shown.
 
     Returns
     -------
@@ -60,10 +60,10 @@ def resolve_checkpoint(model, revision=None, verbose=0):
     Raises
     ------
     OSError
-        If the folder lacks a file, or files are missing in the cache and cannot be downloaded.
+        If a file is missing in the folder, or is missing in the cache and cannot be downloaded.
     """
     folder = Path(model).expanduser()
-    if os.path.isdir(os.path.expanduser(model)):  # pathlib takes "" for the working directory
+    if os.path.isdir(os.path.expanduser(model)):  # Path("") would be the working directory
         _check_complete(folder, f"The folder {str(folder)!r}", SAVE_AGAIN)
         return folder
     if isinstance(model, os.PathLike) or folder.is_absolute() or not model or model[0] in ".~":
@@ -79,7 +79,7 @@ def resolve_checkpoint(model, revision=None, verbose=0):
 
 
 def _snapshot(model, revision, *, local_files_only, verbose=0):
-    """Folder with the files of a model id; None if only the cache may be used and it has none of them."""
+    """Folder with the files of a model id; None if they may not be downloaded and none is in the cache."""
     try:
         with quiet(bars=verbose > 0):
             if not local_files_only:
@@ -102,19 +102,19 @@ def _snapshot(model, revision, *, local_files_only, verbose=0):
             f"model={model!r} is neither a folder nor a valid model id. Expected a folder with a checkpoint, or an id "
             "of the form 'name' or 'organisation/name'. Check the spelling."
         ) from None
-    except Exception as error:  # offline, not found, gated, disk full: the hub's client has many kinds
+    except Exception as error:  # offline, not found, gated, disk full: the hub's client raises many classes
         if local_files_only:
             # The cache may lack files that are not needed here.
             return Path(error.snapshot_path) if hasattr(error, "snapshot_path") else None
         raise OSError(
-            f"model={model!r}{_at(revision)} is neither a folder nor complete in the local cache, and the hub did not "
-            f"give it: {_reason(error)}. Check spelling, connection and free space, log in with 'hf auth login' if it "
-            "is private, or pass the folder of a downloaded checkpoint."
+            f"model={model!r}{_at(revision)} is neither a folder nor complete in the local cache, and cannot be "
+            f"downloaded: {_reason(error)}. Check spelling, connection and free space, log in with 'hf auth login' if "
+            "it is private, or pass the folder of a downloaded checkpoint."
         ) from None  # the client's own traceback has hundreds of lines
 
 
 def _ask(model, revision, verbose):
-    """Ask the hub for the list of files, with a limit of time, and name the size of those that are needed."""
+    """Ask the hub for the list of files, with a timeout; if verbose, print the size of those that are needed."""
     files = model_info(model, revision=revision, timeout=_SECONDS_TO_ANSWER, files_metadata=True).siblings or []
     if verbose > 0:
         wanted = {"ignore_patterns": _SUBFOLDERS, "key": lambda file: file.rfilename}
@@ -124,11 +124,11 @@ def _ask(model, revision, verbose):
             n_bytes += sum(file.size or 0 for file in chosen)
             if any(file.rfilename.endswith(".safetensors") for file in chosen):
                 break
-        write_line(f"{model}: {n_bytes / 1e6:.0f} MB to download, unless the cache has some of it")
+        write_line(f"{model}: {n_bytes / 1e6:.0f} MB to download, less what the cache already has")
 
 
 def _reason(error):
-    """Why the hub did not give a model; the client wraps a lack of connection in other errors."""
+    """Why the download failed; the hub's client wraps connection errors in other errors."""
     chain = [error]
     while chain[-1].__cause__ or chain[-1].__context__:
         chain.append(chain[-1].__cause__ or chain[-1].__context__)
@@ -185,9 +185,9 @@ def why(error):
 
 @contextmanager
 def quiet(bars=False):
-    """A context without load reports, retry messages and, unless asked for, bars; then the settings are as before.
+    """A context without load reports, retry messages and, unless `bars` is true, progress bars.
 
-    There is one set of these settings per process, so only one thread at a time may load. Callers hold a lock.
+    These settings belong to the process, so only one thread at a time may load: callers hold a lock.
     """
     hf = transformers.utils.logging
     loggers = [logging.getLogger("transformers"), logging.getLogger("huggingface_hub")]

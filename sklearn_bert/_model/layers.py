@@ -1,4 +1,4 @@
-"""The encoder as embeddings and a list of layers: which of them are trained, and at which learning rate.
+"""Split an encoder into embeddings and layers, to freeze some and to give each its learning rate.
 
 Lower layers are more general and need less change (Howard and Ruder, "Universal Language Model Fine-tuning for Text
 Classification", ACL 2018). This file imports torch only.
@@ -80,7 +80,7 @@ def frozen_parts(encoder, freeze):
 
 
 def layerwise_lr_multipliers(encoder, layer_decay):
-    """Factors of the learning rate, which fall from layer to layer.
+    """Factors of the learning rate, which decrease from the highest layer to the embeddings.
 
     Parameters
     ----------
@@ -93,6 +93,11 @@ def layerwise_lr_multipliers(encoder, layer_decay):
     -------
     factors : dict
         The factor of each parameter by its `id`.
+
+    Raises
+    ------
+    ValueError
+        If the encoder has no list of its layers, see `split_into_layers`.
     """
     factors = {id(p): 1.0 for p in encoder.parameters()}
     if layer_decay != 1.0 and any(p.requires_grad for p in encoder.parameters()):
@@ -104,7 +109,7 @@ def layerwise_lr_multipliers(encoder, layer_decay):
 
 @contextmanager
 def gradient_checkpointing(encoder, mode):
-    """A context in which each layer keeps only its input, and is computed again in the backward pass.
+    """A context in which each layer stores only its input, and is recomputed in the backward pass.
 
     See Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
 
@@ -112,7 +117,12 @@ def gradient_checkpointing(encoder, mode):
     ----------
     encoder : transformers.PreTrainedModel
     mode : callable
-        Returns the context in which layers are computed in the forward pass, and so must be in the backward pass.
+        Returns the context manager in which the layers are recomputed: the same as in the forward pass.
+
+    Raises
+    ------
+    ValueError
+        If the encoder has no list of its layers, see `split_into_layers`.
     """
     layers = split_into_layers(encoder)[1]
     for layer in layers:

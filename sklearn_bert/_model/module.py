@@ -1,6 +1,6 @@
-"""The PyTorch module: encoder, pooling, dropout and head give logits; the losses by problem type.
+"""The PyTorch module (encoder, pooling, dropout and head, which give logits) and the losses by problem type.
 
-Torch and transformers only. For a BERT config the module equals
+This file imports torch and transformers only. For a BERT config the module equals
 ``transformers.BertForSequenceClassification`` in logits, losses, outputs and state dict.
 """
 
@@ -196,19 +196,45 @@ class BertModule(PooledEncoder):
         return output if as_dict else output.to_tuple()
 
     def rebuilt(self, config: PreTrainedConfig, **params: Any) -> BertModule:
-        """A module with these weights, and the dropout and dtype of another config; nothing is frozen."""
+        """Build a module with these weights and the dropout and dtype of another config; nothing is frozen.
+
+        Parameters
+        ----------
+        config : transformers.PreTrainedConfig
+        **params : dict
+            Further arguments of the constructor.
+
+        Returns
+        -------
+        module : BertModule
+
+        Raises
+        ------
+        RuntimeError
+            If the weights do not fit the new module.
+        """
         twin = BertModule(config, **params)
         twin.load_state_dict(self.state_dict())
         return twin
 
     def head(self, features: torch.Tensor) -> torch.Tensor:
-        """The logits, (B, num_labels), of what `features` returns."""
+        """Compute the logits from features.
+
+        Parameters
+        ----------
+        features : torch.Tensor of shape (B, H) or (B, 4 H)
+            What `features` returns.
+
+        Returns
+        -------
+        logits : torch.Tensor of shape (B, num_labels)
+        """
         for layer in self.hidden:
             features = F.gelu(layer(self.dropout(features)))
         return self.classifier(self.dropout(features))
 
     def _problem_type(self, labels):
-        """The config's problem type, or the one that number and dtype of the labels imply; the config stays."""
+        """The config's problem type, or the one that num_labels and the labels' dtype imply; sets nothing."""
         if self.config.problem_type is not None:
             if self.config.problem_type not in LOSSES:
                 raise ValueError(
@@ -223,7 +249,7 @@ class BertModule(PooledEncoder):
 
     @contextmanager
     def _masked_heads(self, head_mask):
-        """A context that scales the output of each attention head; transformers 5 has no such argument."""
+        """A context that scales the output of each attention head; transformers 5 has no argument for it."""
         if head_mask is None:
             yield
             return
@@ -260,7 +286,7 @@ class BertModule(PooledEncoder):
 
     @contextmanager
     def _eager_attention(self, output_attentions):
-        """A context with eager attention, if attention weights are wanted: only this implementation returns them."""
+        """A context with eager attention if attention weights are requested: no other implementation returns them."""
         wanted = self.bert.config.output_attentions if output_attentions is None else output_attentions
         before = self.bert.config._attn_implementation
         if not wanted or before == "eager":

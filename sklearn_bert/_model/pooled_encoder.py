@@ -1,6 +1,6 @@
-"""The part of the module below its head: an encoder and a pooling, texts or pairs of texts to features.
+"""The part of the module below its head: encoder and pooling, which turn texts or pairs of texts into features.
 
-Torch and transformers only.
+This file imports torch and transformers only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FLAGS = ("output_attentions", "output_hidden_states")  # transformers takes the
 
 
 class PooledEncoder(nn.Module):
-    """A transformers encoder and what represents a whole text.
+    """A transformers encoder with a pooling, which gives one vector for a text.
 
     Parameters
     ----------
@@ -82,7 +82,27 @@ class PooledEncoder(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: str | PathLike[str], config: PreTrainedConfig, **params: Any) -> Self:
-        """Such a module around the pretrained encoder of a checkpoint's folder, in the config's dtype."""
+        """Build the module with the pretrained encoder of a checkpoint's folder, in the config's dtype.
+
+        Parameters
+        ----------
+        folder : str or path
+            A folder with the weights.
+        config : transformers.PreTrainedConfig
+        **params : dict
+            Further arguments of the constructor.
+
+        Returns
+        -------
+        module : PooledEncoder
+
+        Raises
+        ------
+        OSError
+            If the weights cannot be read, or do not match the config.
+        ValueError
+            If the encoder takes no token ids or no attention mask.
+        """
         random_pooler = "warn" if params.get("pooling", "pooler") == "pooler" else "ignore"
         origin = folder_signature(Path(folder))
         encoder = load_encoder(folder, config, config.dtype, random_pooler=random_pooler)
@@ -91,7 +111,7 @@ class PooledEncoder(nn.Module):
         return module
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None):
-        """Features, see `features`."""
+        """Return what `features` returns."""
         return self.features(input_ids, attention_mask, token_type_ids)
 
     def features(
@@ -100,12 +120,27 @@ class PooledEncoder(nn.Module):
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """What a head takes: (B, H), or (B / 2, 4 H) of pairs with a bi-encoder."""
+        """Compute the features that a head takes.
+
+        Parameters
+        ----------
+        input_ids, attention_mask, token_type_ids : torch.Tensor of shape (B, T)
+            As in transformers; the last two are optional.
+
+        Returns
+        -------
+        features : torch.Tensor of shape (B, H), or (B / 2, 4 H) with a bi-encoder
+
+        Raises
+        ------
+        ValueError
+            If a bi-encoder gets an odd number of rows.
+        """
         outputs = self._encode(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         return self._pool(outputs, attention_mask)
 
     def _encode(self, **arguments):
-        """The encoder's outputs; arguments that are None or that it does not have are left out."""
+        """The encoder's outputs; arguments that are None, or that the encoder does not take, are left out."""
         known = {k: v for k, v in arguments.items() if v is not None and k in self._encoder_arguments}
         return self.bert(**known, return_dict=True)
 
@@ -118,7 +153,7 @@ class PooledEncoder(nn.Module):
             raise ValueError(
                 f"Got {len(pooled)} rows, expected pairs of rows. Pass two texts per pair, or bi_encoder=False."
             )
-        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))  # u - v would cancel in less
+        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))  # float16 would lose digits in u - v
         u, v = F.rms_norm(pooled, pooled.shape[-1:]).unflatten(0, (-1, 2)).unbind(1)
         return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
 

@@ -1,4 +1,4 @@
-"""What a checkpoint's folder declares on the use of its encoder: for sentence-transformers, or for this package."""
+"""Read the pooling and the prompt that a checkpoint's folder declares for sentence-transformers or this package."""
 
 import json
 from contextlib import suppress
@@ -6,25 +6,25 @@ from pathlib import Path
 
 from .._runtime.user_warnings import warn_user
 
-_POOLINGS = {"cls": "cls", "cls_token": "cls", "mean": "mean", "mean_tokens": "mean"}  # in old and new words
+_POOLINGS = {"cls": "cls", "cls_token": "cls", "mean": "mean", "mean_tokens": "mean"}  # old and new names
 _READ_HERE = {"Transformer", "Pooling", "Normalize"}  # vectors are not normalised; that is documented
 
 
 def declared_pooling(folder, prompt=""):
-    """The pooling that the folder of a checkpoint declares, with a warning where it asks for more.
+    """The pooling that the folder of a checkpoint declares; a warning if it declares more than is available here.
 
     Parameters
     ----------
     folder : Path
         As `resolve_checkpoint` returns it.
     prompt : str, default=""
-        What is put before each text.
+        The text that is put before each text.
 
     Returns
     -------
     pooling : {"cls", "mean", "pooler"} or None
-        None if it declares none, or one that is not available. In the folder of a stored estimator it is that of its
-        training.
+        None if the folder declares none, or one that is not available. For a stored estimator it is the pooling that
+        the estimator was trained with.
     """
     net = (_read(folder / "sklearn_bert.json", dict) or {}).get("net")
     if isinstance(net, dict) and net.get("module__pooling") in ("cls", "mean", "pooler"):
@@ -52,7 +52,7 @@ def declared_pooling(folder, prompt=""):
 
 
 def declared_prompt(folder):
-    """What sentence-transformers puts before each text if no prompt is given: the folder's default prompt, a str."""
+    """The folder's default prompt, a str, which sentence-transformers puts before each text; "" if there is none."""
     config = _read(folder / "config_sentence_transformers.json", dict) or {}
     prompts = config.get("prompts")
     prompt = prompts.get(str(config.get("default_prompt_name"))) if isinstance(prompts, dict) else None
@@ -60,7 +60,7 @@ def declared_prompt(folder):
 
 
 def _read(path: Path, kind):
-    """The JSON value of a file, if there is one of this kind; another tool's damaged file is no reason to fail."""
+    """The JSON value of a file, if it has this type, else None: a damaged file of another tool must not raise."""
     with suppress(OSError, ValueError):
         value = json.loads(path.read_text(encoding="utf-8"))
         return value if isinstance(value, kind) else None

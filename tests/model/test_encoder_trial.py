@@ -83,8 +83,8 @@ def test_an_encoder_that_draws_random_numbers_in_prediction_is_an_error():
     module = module_of("bert")
     module.bert.embeddings.register_forward_hook(lambda _, inputs, output: output + torch.randn_like(output))
     message = (
-        "A 'bert' encoder gives other features each time it encodes a text. Expected equal ones; choose an encoder "
-        "without random numbers in prediction, such as BERT."
+        "A 'bert' encoder gives different features each time it encodes a text. Expected equal ones; choose an "
+        "encoder without random numbers in prediction, such as BERT."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         padding_leaks(module, 0)

@@ -137,9 +137,9 @@ def httpx_error(name):
 def test_a_failed_download_raises_silently_and_leaves_no_file(hub, tmp_path, read_output, error, reason, revision, at):
     hub.error = error
     sentence = (
-        f"model='org/name'{at} is neither a folder nor complete in the local cache, and the hub did not give it: "
-        f"{reason}. Check spelling, connection and free space, log in with 'hf auth login' if "
-        "it is private, or pass the folder of a downloaded checkpoint."
+        f"model='org/name'{at} is neither a folder nor complete in the local cache, and cannot be downloaded: "
+        f"{reason}. Check spelling, connection and free space, log in with 'hf auth login' if it is private, or pass "
+        "the folder of a downloaded checkpoint."
     )
     before = files_below(tmp_path)
     with pytest.raises(OSError, match=message_pattern(sentence)) as raised:
@@ -184,13 +184,13 @@ def test_a_hub_that_never_answers_is_given_up_with_the_usual_error(tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=240, check=True
         )
-    assert "the hub did not give it: no connection to the hub (ReadTimeout" in done.stdout
+    assert "cannot be downloaded: no connection to the hub (ReadTimeout" in done.stdout
 
 
 @pytest.mark.parametrize(("verbose", "shown"), [(0, False), (1, True)])
 def test_a_download_shows_its_size_if_asked_for(hub, read_output, verbose, shown):
     resolve_checkpoint("org/name", verbose=verbose)
-    line = "org/name: 0 MB to download, unless the cache has some of it"
+    line = "org/name: 0 MB to download, less what the cache already has"
     assert (line in read_output()) == shown
 
 
