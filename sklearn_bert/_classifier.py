@@ -531,7 +531,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         new = sorted(described - (in_rows if classes is None else set(np.asarray(classes).tolist())), key=str)
         if new and classes is not None:
             raise ValueError(
-                f"class_descriptions names {new}, which are not in classes. Pass in classes all that will ever come."
+                f"class_descriptions names {new}, which are not in classes. Pass in classes all that will ever occur."
             )
         if new:
             warn_user(

@@ -112,8 +112,8 @@ def test_fit_and_partial_fit_warn_once_about_truncation_and_store_a_report(tiny_
     texts, y = ["good " * 20, "bad", "very bad", "good"], ["good", "bad", "bad", "good"]
     message = (
         "1 of 4 rows are longer than max_length=6 tokens and were cut; the longest text has 22. Raise max_length if "
-        "the model can take more (None is its own limit), or read all of single texts with long_text='window'. "
-        "truncation_ has the figures."
+        "the model can take more (None is its own limit), or use all of single texts with long_text='window'. "
+        "See truncation_ for the numbers."
     )
     for method in ("fit", "partial_fit"):
         with pytest.warns(UserWarning, match=re.escape(message)) as caught:

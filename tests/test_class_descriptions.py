@@ -60,7 +60,7 @@ def test_rows_of_one_class_suffice_where_another_is_described(tiny_bert):
 
 def test_partial_fit_takes_descriptions_once_and_of_its_classes_only(tiny_bert, reviews):
     classifier = BertClassifier(tiny_bert, class_descriptions=WORDS, **SETTINGS)
-    message = "class_descriptions names ['bad'], which are not in classes. Pass in classes all that will ever come."
+    message = "class_descriptions names ['bad'], which are not in classes. Pass in classes all that will ever occur."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         classifier.partial_fit(["a good film"], ["good"], classes=["good", "fair"])
     classifier.partial_fit(["a good film"], ["good"], classes=["bad", "good"])

@@ -1,7 +1,7 @@
-"""What a class means, said in words: its description is one more row of the class.
+"""Class descriptions: the description of a class becomes one more training row of this class.
 
-With a few rows per class, a sentence on what they have in common tells more than the next row would. Beside many rows
-it counts for little.
+With few rows per class, a sentence about what they have in common helps more than another row. With many rows it has
+little effect.
 """
 
 from numbers import Real
@@ -15,14 +15,14 @@ _MAX_NAMED = 5
 
 
 def append_descriptions(rows, descriptions):
-    """The rows, and one more for each description.
+    """Add one row for each description.
 
     Parameters
     ----------
     rows : Rows
-        Of a first fit, with one label or several each.
+        The rows of a first fit.
     descriptions : dict
-        Text by class; of several labels by position.
+        Text by class; with several labels per row, by label position.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def append_descriptions(rows, descriptions):
 
 
 def _labels(y, keys):
-    """The described classes as y has them, (d,)."""
+    """The y of the d descriptions, (d,): the described classes in the dtype of y."""
     if y.dtype.kind in "OU":
         alike = [isinstance(key, str) == isinstance(y[0], str) for key in keys]
     else:
@@ -60,12 +60,12 @@ def _labels(y, keys):
     if not all(alike):
         raise ValueError(
             f"class_descriptions names {keys[:_MAX_NAMED]}, but y holds labels such as {y[:1].tolist()[0]!r}. Expected "
-            "labels of the same type. Write them as y has them."
+            "labels of the same type. Write them as in y."
         )
     return np.fromiter(keys, dtype=object).astype(str if y.dtype.kind == "U" else y.dtype)
 
 
 def _several_labels(y, keys):
-    """A row for each described label, which has this label only, (d, L)."""
+    """The y of the d descriptions, (d, L): each row has the described label only."""
     check_positions(keys, y.shape[1], "class_descriptions")
     return np.eye(y.shape[1], dtype=y.dtype)[[int(key) for key in keys]]

@@ -1,4 +1,4 @@
-"""Turn `class_weight` into one number per class or label, in the order of the classes or labels."""
+"""Convert `class_weight` to one weight per class or label, in their order."""
 
 import numpy as np
 from sklearn.utils import compute_class_weight
@@ -30,7 +30,7 @@ def weights_of_classes(class_weight, classes, y, sample_weight):
     """
     known = classes.tolist()
     unknown = [label for label in class_weight if label not in known] if isinstance(class_weight, dict) else []
-    if unknown and not class_weight.keys() >= set(known):  # more than all: these rows may lack classes
+    if unknown and not class_weight.keys() >= set(known):  # else it names all known classes and more: y may lack some
         raise ValueError(
             f"class_weight names {unknown[:_MAX_NAMED]}, which are not among the classes {known[:_MAX_NAMED]}"
             f"{' ...' * (len(known) > _MAX_NAMED)}. Classes left out weigh 1."
@@ -48,7 +48,7 @@ def weights_of_classes(class_weight, classes, y, sample_weight):
 
 
 def weights_of_labels(class_weight, y, sample_weight):
-    """Weight of each label in the rows that have it: the `pos_weight` of the loss.
+    """Weight of each label in the rows that have it, which is the `pos_weight` of the loss.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ def weights_of_labels(class_weight, y, sample_weight):
 
 
 def values_of_labels(mapping, n_labels, default, name):
-    """The values of a dict by position of label, (n_labels,); labels left out have the default."""
+    """The values of a dict by label position, (n_labels,); labels that are left out have the default."""
     check_positions(mapping, n_labels, name, f" Labels left out have {default:g}.")
     return floats_or_nan([mapping.get(j, default) for j in range(n_labels)])
 
 
 def check_positions(mapping, n_labels, name, addition=""):
-    """Refuse a dict by label whose keys are not all positions of labels."""
+    """Raise a ValueError unless all keys of the dict are label positions."""
     unknown = [label for label in mapping if label not in range(n_labels)]
     if unknown:
         raise ValueError(
@@ -98,7 +98,7 @@ def check_positions(mapping, n_labels, name, addition=""):
 
 
 def floats_or_nan(values):
-    """The values as float64; a single NaN if there is one that is not a number."""
+    """The values as a float64 array; a single NaN if one of them cannot be converted."""
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

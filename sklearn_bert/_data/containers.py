@@ -1,4 +1,4 @@
-"""What X and y have in common: named columns, rows that are not in memory, and row numbers for error messages.
+"""Helpers for X and y: named columns, rows that are not in memory, and row numbers for error messages.
 
 Containers are recognised by their methods, so pandas, polars, pyarrow, dask and scipy need not be installed.
 """
@@ -7,12 +7,12 @@ _MAX_ROWS_NAMED = 5
 
 
 def has_method(data, name):
-    """Whether the type has such a method. A column of that name is an attribute too, but only of the object."""
+    """Whether the type has such a method; of the object, a column of this name would be an attribute, too."""
     return callable(getattr(type(data), name, None))
 
 
 def split_table(data):
-    """Names and columns of a DataFrame or an Arrow table: two lists; None for anything else."""
+    """Names and columns of a DataFrame or an Arrow table, as two lists; None for anything else."""
     if not hasattr(data, "columns"):
         return None
     if hasattr(type(data), "column_names"):  # Arrow, whose `columns` are the data
@@ -28,7 +28,7 @@ def column_names(data):
 
 
 def refuse_lazy(data, name):
-    """Raise a ValueError if the rows are a computation to come: of dask, polars' LazyFrame or Spark."""
+    """Raise a ValueError if the rows are not computed yet: dask, a LazyFrame of polars, or Spark."""
     library = type(data).__module__.partition(".")[0]
     method = "compute" if library.startswith("dask") else "collect"
     if library.startswith("dask") or has_method(data, method):
@@ -49,7 +49,7 @@ def name_rows(indices):
 
 
 def text_key(record):
-    """The key of the longest text in a dict of texts, or of lists of texts: likely the one that is meant."""
+    """The key of the longest text in a dict of texts, or of lists of texts: probably the one to use."""
 
     def n_characters(key):
         value = record[key]

@@ -1,7 +1,4 @@
-"""Checked rows of a fit: texts, y and weights side by side, whole or in part.
-
-What of them a fit, its validation and its state file need.
-"""
+"""The checked rows of a fit: texts, y and weights together."""
 
 from itertools import compress
 from typing import NamedTuple
@@ -14,18 +11,18 @@ from .target import FIRST, Role
 
 
 class Rows(NamedTuple):
-    """n rows of positive weight.
+    """n rows with positive weights.
 
     Attributes
     ----------
     columns : tuple of one or two lists of n str
     y : ndarray of shape (n,) or (n, k)
-        As the user wrote it.
+        As the user passed it.
     weights : ndarray of shape (n,)
     target_class : type
-        Of the target that handles such a y.
+        The class of the target for such a y.
     role : Role
-        What the y must agree with.
+        What y must agree with.
     """
 
     columns: tuple
@@ -36,7 +33,13 @@ class Rows(NamedTuple):
 
     @classmethod
     def of_positive_weight(cls, columns, y, sample_weight, target_class, role=FIRST):
-        """Checked texts and y with a weight for each row; a row that weighs nothing counts as absent."""
+        """Make rows of checked texts and y, without those of weight 0.
+
+        Raises
+        ------
+        ValueError
+            If the numbers of rows differ, or a weight is negative or not finite, or all weights are 0.
+        """
         if len(columns[0]) != len(y):
             raise ValueError(
                 f"Found input variables with inconsistent numbers of samples: [{len(columns[0])}, {len(y)}]. "
@@ -53,11 +56,17 @@ class Rows(NamedTuple):
         return self._replace(columns=columns, y=self.y[mask], weights=self.weights[mask])
 
     def weights_for(self, target):
-        """What the rows weigh in the loss of a target: one on average."""
+        """The weights of the rows in the loss of a target, (n,), with mean one.
+
+        Raises
+        ------
+        ValueError
+            If `class_weight` gives all rows the weight 0.
+        """
         weights = target.apply_class_weight(self.y, self.weights)
         if not weights.any():
-            raise ValueError("class_weight leaves no row any weight. Give the classes in y positive ones or pass None.")
-        weights = weights / weights.max()  # so that their sum is finite and no reciprocal overflows
+            raise ValueError("class_weight gives every row weight 0. Give the classes in y positive ones or pass None.")
+        weights = weights / weights.max()  # so that the sum is finite and the quotient does not overflow
         return weights * (len(weights) / weights.sum())
 
     def fingerprints(self):

@@ -1,20 +1,21 @@
-"""Which rows to choose: for validation, and for the linear probe. All choices are stratified.
+"""Choose rows for validation and for the linear probe, stratified.
 
-numpy only. Which strata a mode has, its target says: `Target.validation_strata` and `Target.probe_strata`.
+The target of each mode defines the strata: `Target.validation_strata` and `Target.probe_strata`. This file imports
+numpy only.
 """
 
 import numpy as np
 
-MAX_PROBE_ROWS = 4000  # more rows would cost more than they teach a linear model of some hundred features
+MAX_PROBE_ROWS = 4000  # a linear model of some hundred features gains little from more rows
 _MIN_ROWS_OF_A_STRATUM = 5
-_N_QUANTILES = 10  # strata of numbers; fewer where these would hold single rows
+_N_QUANTILES = 10  # strata of numbers; fewer if a stratum would have a single row
 
 
 def holdout_rows(stratum, fraction, seed):
     """Choose about `fraction` of the rows of each stratum for validation.
 
-    Rows are sorted by stratum, and in random order within one; then rows at equal distances are chosen. So a stratum
-    of several rows never loses all of them as long as `fraction` is at most one half.
+    Rows are sorted by stratum, in random order within a stratum. Then rows at equal distances are chosen. So a stratum
+    of several rows never loses all of them if `fraction` is at most one half.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def holdout_rows(stratum, fraction, seed):
 
 
 def leave_a_row_of_each_label(mask, y):
-    """The mask without one row for each label whose rows it holds all; y is (n, num_labels) of 0 and 1."""
+    """Unset the mask for one row of each label of which it selects all rows; y is (n, num_labels) of 0 and 1."""
     mask = mask.copy()
     for rows in map(np.flatnonzero, y.T):
         if mask[rows].all():
@@ -48,15 +49,15 @@ def leave_a_row_of_each_label(mask, y):
 
 
 def quantile_strata(y):
-    """The tenth of the numbers that each row is in, (n,); of several outputs, of their mean."""
+    """The number of the decile that each row is in, (n,); with several outputs, the decile of their mean."""
     ranks = y.reshape(len(y), -1).mean(axis=1).argsort(kind="stable").argsort(kind="stable")
     return ranks * min(_N_QUANTILES, len(y) // 2) // len(y)
 
 
 def label_pattern_strata(y):
-    """A number for each combination of labels that several rows have; of the others, for their rarest label.
+    """The stratum of each row, (n,): its combination of labels, or its rarest label if no other row has it.
 
-    With many labels most combinations occur once.
+    With many labels, most combinations occur only once.
     """
     _, pattern, size = np.unique(y, axis=0, return_inverse=True, return_counts=True)
     pattern = pattern.ravel()
@@ -65,13 +66,13 @@ def label_pattern_strata(y):
 
 
 def rarest_label(y):
-    """The label of each row that the fewest rows have, (n,); -1 for a row without any label."""
+    """The rarest of each row's labels, (n,); -1 for a row without any label."""
     frequency = np.where(y == 1, y.sum(axis=0), np.inf)
     return np.where(y.any(axis=1), frequency.argmin(axis=1), -1)
 
 
 def merge_copies(keys, sample_weight):
-    """First positions of the distinct rows, and the summed weights of their copies.
+    """Merge equal rows: the position of the first copy, and the sum of the weights.
 
     The prior of the linear probe counts rows: k copies must count as one row of weight k.
 
@@ -91,11 +92,11 @@ def merge_copies(keys, sample_weight):
 
 
 def sample_rows(stratum, y, sample_weight, seed):
-    """About 4,000 rows that represent all, a few of every stratum among them, and their weights.
+    """Sample about 4,000 rows that represent all rows, at least a few of every stratum, with their weights.
 
-    Each stratum (a class; of several labels the rows with the same rarest label) gives rows in proportion to its
-    weight, at equal distances of weight, in the order of the targets. The weights of the chosen rows add up to the
-    weight of their stratum.
+    The number of rows of a stratum (a class; with several labels, the rows with the same rarest label) is proportional
+    to its weight. They are sorted by target, and taken at equal distances of cumulative weight. Their weights add up
+    to the weight of the stratum.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every target knows and does: the base class of the three modes.
+"""The base class of the targets of the three modes.
 
 Think twice before adding to it: a rule of one mode belongs to that mode's class.
 """
@@ -12,16 +12,16 @@ from .sampling import holdout_rows, sample_rows
 
 
 class Role(NamedTuple):
-    """What a y is that must agree with something earlier, for error messages.
+    """Words for error messages about a y, which must agree with an earlier one.
 
     Attributes
     ----------
     name : str
-        What the user calls it.
+        The name of the argument.
     earlier : str
         What it must agree with.
     cure : str
-        What to do with a y of other classes or of another mode.
+        What to do if y has other classes or another mode.
     """
 
     name: str
@@ -38,14 +38,14 @@ PARTIAL_FIT = Role(
 
 
 class Target(ABC):
-    """What y means in one mode. It is fitted on a checked y and its sample weights.
+    """The meaning of y in one mode, fitted on a checked y and its sample weights.
 
-    The defaults are those of a mode in which logits are final and weights stay as they are.
+    By default, logits need no rescaling and the weights of the rows do not change.
 
     Attributes
     ----------
     problem_type : str
-        Hugging Face's name of the mode, which names the loss as well.
+        Hugging Face's name of the mode; it also chooses the loss.
     output_kind : {"class", "label", "output"}
         What a logit stands for.
     num_labels : int
@@ -61,22 +61,22 @@ class Target(ABC):
 
     @property
     def outputs(self):
-        """How many outputs and of which kind, for `summary_`: "5 classes"."""
+        """The number and kind of the outputs for `summary_`, such as "5 classes"."""
         plural = "" if self.num_labels == 1 else "es" if self.output_kind.endswith("s") else "s"
         return f"{self.num_labels} {self.output_kind}{plural}"
 
     @abstractmethod
     def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
-        """A target with these classes, labels or scale, and other parameters: for a training that is resumed."""
+        """Return a target with the same classes, labels or scale, and other parameters: for resumed training."""
 
     @abstractmethod
     def encode(self, y, role=FIRST):
-        """What the loss takes: (n,) int64, or (n, num_labels) float64.
+        """Encode y as the loss takes it: (n,) int64, or (n, num_labels) float64.
 
         Raises
         ------
         ValueError
-            If y has other classes, or another number of columns; it says what `role` says.
+            If y has other classes or another number of columns. `role` gives the words of the message.
         """
 
     @abstractmethod
@@ -100,18 +100,18 @@ class Target(ABC):
         return logits.argmax(axis=1)
 
     def score_direction(self, k):
-        """Weights (num_labels,) and offset of the score of output k: ``logits @ weights + offset``."""
+        """Weights (num_labels,) and offset of the score of output k, which is ``logits @ weights + offset``."""
         return np.eye(self.num_labels)[k], 0.0
 
     @staticmethod
     @abstractmethod
     def validation_strata(y):
-        """A number for each row, equal for rows that can replace one another; -1: must stay in training."""
+        """The stratum of each row, (n,) int; -1 for a row that must stay in training."""
 
     @staticmethod
     @abstractmethod
     def probe_strata(y):
-        """A number for each row of an encoded y, equal for rows of one stratum of the linear probe's sample."""
+        """The stratum of each row of an encoded y, (n,) int, for the sample of the linear probe."""
 
     @classmethod
     def choose_validation_rows(cls, y, fraction, seed):
@@ -126,12 +126,12 @@ class Target(ABC):
     @classmethod
     @abstractmethod
     def from_output_names(cls, names):
-        """The target of a model that was not trained here.
+        """Return the target of a model that another package trained.
 
         Parameters
         ----------
         names : list of num_labels str
-            What the model's config calls its outputs.
+            The names of the outputs in the model's config.
 
         Returns
         -------
@@ -139,4 +139,10 @@ class Target(ABC):
         order : ndarray of shape (num_labels,)
             The position in the model of each output of the target.
         label_names : ndarray of object or None
+            None if the outputs are no labels.
+
+        Raises
+        ------
+        ValueError
+            If the names cannot be those of such outputs; the message continues "The config.json of FOLDER ".
         """

@@ -58,16 +58,16 @@ def check_classification_y(y):
 
 
 def check_any_y(y):
-    """Check a y whose kind is not known: numbers if it holds fractions, otherwise classes or labels.
+    """Check a y of unknown kind: it holds numbers if it has fractions, otherwise classes or labels.
 
-    Parameters and results are those of `check_classification_y` and `check_regression_y`.
+    Parameters, results and errors are those of `check_classification_y` and `check_regression_y`.
     """
     continuous = _type_of_target(_to_ndarray(y)).startswith("continuous")
     return (check_regression_y if continuous else check_classification_y)(y)
 
 
 def has_many_classes(values):
-    """Whether a checked 1-D y has so many classes that it could be numbers; the limits are scikit-learn's."""
+    """Whether a checked 1-D y has so many classes that they could be numbers; the limits are scikit-learn's."""
     return len(values) > 20 and len(np.unique(values)) > round(0.5 * len(values))
 
 
@@ -130,7 +130,7 @@ def _type_of_target(values):
 
 
 def _cure(kind, values):
-    """What to do with a y that fits neither mode; each remedy is right for such values."""
+    """The advice for a y that fits neither mode."""
     if kind == "multiclass-multioutput" and values.dtype.kind != "U":
         if len(np.unique(values)) == 2:
             return f"{_MATRIX} Pass np.asarray(y) == {values.max()}."
@@ -249,7 +249,7 @@ def _to_ndarray(y):
 
 
 def _holds_rows(values):
-    """Whether the objects of a 1-D array are sequences of one length, as in a Series of lists: rows of a 2-D array."""
+    """Whether a 1-D array holds sequences of equal length, as a Series of lists does: the rows of a 2-D array."""
     if values.dtype.kind != "O" or values.ndim != 1 or not all(isinstance(row, _SEQUENCES) for row in values):
         return False
     return len({len(row) for row in values}) == 1 and len(values[0]) > 0

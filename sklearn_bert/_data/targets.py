@@ -1,4 +1,4 @@
-"""y decides the mode: problem type and encoding of y, and the way back from logits.
+"""The targets of the three modes: how y is encoded, and how logits become labels, numbers and probabilities.
 
 The only module that knows the names of both scikit-learn's ``type_of_target`` and Hugging Face's
 ``problem_type``; all others ask a target object. numpy and scikit-learn only, no torch.
@@ -17,7 +17,7 @@ _LARGEST = 1e300  # of a number in y
 
 
 class SingleLabelTarget(Target):
-    """One of K >= 2 classes per row: cross entropy inside, softmax on the way back."""
+    """One of K >= 2 classes per row: cross entropy as the loss, softmax for the probabilities."""
 
     problem_type = "single_label_classification"
     output_kind = "class"
@@ -30,14 +30,20 @@ class SingleLabelTarget(Target):
             cure = "Check how y was selected (rows of zero sample_weight do not count)"
             raise ValueError(
                 f"BertClassifier needs at least two classes, but {'y holds' if classes is None else 'classes has'} 1 "
-                f"class: {self.classes.tolist()[0]!r}. {cure if classes is None else 'Pass all that will ever come'}."
+                f"class: {self.classes.tolist()[0]!r}. {cure if classes is None else 'Pass all that will ever occur'}."
             )
         self.num_labels = len(self.classes)
         self.encode(y)  # refuses labels that are not among the classes
         self.class_weight = weights_of_classes(class_weight, self.classes, y, sample_weight)
 
     def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
-        """A target with these classes, and other parameters."""
+        """A target with the same classes and other parameters.
+
+        Raises
+        ------
+        ValueError
+            If `classes` are other ones, or y holds other labels.
+        """
         if classes is not None and not np.array_equal(np.unique(classes), self.classes):
             raise ValueError(
                 f"Got classes={classes!r}, expected those of the first call, {self.classes.tolist()}. Pass the same, "
@@ -106,7 +112,7 @@ class SingleLabelTarget(Target):
 
     @classmethod
     def from_output_names(cls, names):
-        """Names as classes; scikit-learn sorts them, transformers has them in any order."""
+        """The target with the names as classes: scikit-learn sorts them, in transformers they have any order."""
         if len(set(names)) < len(names):
             raise ValueError(
                 f"gives several classes the same name: {names}. Expected a name of its own for each in id2label. "
@@ -116,7 +122,7 @@ class SingleLabelTarget(Target):
 
 
 class MultiLabelTarget(Target):
-    """L >= 2 independent yes/no labels per row: BCE with logits inside, sigmoid on the way back."""
+    """L >= 2 independent yes/no labels per row: binary cross entropy as the loss, sigmoid for the probabilities."""
 
     problem_type = "multi_label_classification"
     output_kind = "label"
@@ -124,7 +130,7 @@ class MultiLabelTarget(Target):
     def __init__(self, y, sample_weight, class_weight=None, label_smoothing=0.0, threshold=0.5, classes=None):
         self.num_labels = y.shape[1]
         self.classes = np.arange(self.num_labels)
-        # np.unique(y), which scikit-learn passes for any y, says that a label is given or not.
+        # scikit-learn passes np.unique(y) for any y; here this is [0, 1].
         if classes is not None and list(classes) not in ([0, 1], list(self.classes)):
             raise ValueError(
                 f"y has {self.num_labels} columns of 0 and 1, but classes={classes!r}. Expected a class for each "
@@ -136,7 +142,7 @@ class MultiLabelTarget(Target):
             self.loss_params["pos_weight"] = weights_of_labels(class_weight, y, sample_weight)
 
     def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
-        """A target with as many labels, and other parameters."""
+        """A target with the same number of labels and other parameters."""
         self.encode(y, role)
         return MultiLabelTarget(y, sample_weight, classes=classes, **params)
 
@@ -151,7 +157,7 @@ class MultiLabelTarget(Target):
 
     def predict_proba(self, logits):
         """(n, L) logits to (n, L) probabilities, each strictly between 0 and 1."""
-        # expit(37) is the last that float64 keeps below 1.0; one step inside is as sure as it gets.
+        # For logits above 37, float64 rounds expit to 1.0; the next smaller number replaces it.
         return np.clip(expit(logits), np.nextafter(0.0, 1.0), np.nextafter(1.0, 0.0))
 
     def predict_log_proba(self, logits):
@@ -163,19 +169,19 @@ class MultiLabelTarget(Target):
         return logits
 
     def score(self, logits, y, sample_weight):
-        """Average precision over all pairs of row and label; it asks for no threshold. 0 if no row has a label."""
+        """Average precision over all pairs of row and label, which needs no threshold; 0 if no row has a label."""
         if not y.any():
             return 0.0
         return float(average_precision_score(y, logits, average="micro", sample_weight=sample_weight))
 
     @staticmethod
     def validation_strata(y):
-        """The combination of labels; of one that only one row has, its rarest label."""
+        """The row's combination of labels, or its rarest label if no other row has the combination."""
         return label_pattern_strata(y)
 
     @classmethod
     def choose_validation_rows(cls, y, fraction, seed):
-        """As the base class does; at least one row with each label stays in training."""
+        """Like the base class, but at least one row with each label stays in training."""
         return leave_a_row_of_each_label(super().choose_validation_rows(y, fraction, seed), y)
 
     @staticmethod
@@ -185,13 +191,13 @@ class MultiLabelTarget(Target):
 
     @classmethod
     def from_output_names(cls, names):
-        """Names as labels, in their order."""
+        """The target with the names as labels, in their order."""
         y = np.eye(len(names), dtype=int)
         return cls(y, np.ones(len(y))), np.arange(len(names)), np.array(names, dtype=object)
 
 
 class RegressionTarget(Target):
-    """One or K numbers per row: MSE inside, on standardised y unless `scale` is False."""
+    """One or K numbers per row: mean squared error as the loss, on standardised y unless `scale` is False."""
 
     problem_type = "regression"
     output_kind = "output"
@@ -205,7 +211,7 @@ class RegressionTarget(Target):
             self.mean, self.scale = _mean_and_spread(columns, sample_weight)
 
     def refit_keeping_classes(self, y, sample_weight, classes, role=FIRST, **params):
-        """This one: its mean and scale are the units of the weights trained so far."""
+        """Return this target: the weights were trained in the units that its mean and scale define."""
         self.encode(y, role)
         return self
 
@@ -220,7 +226,7 @@ class RegressionTarget(Target):
         return values[:, 0] if self.is_1d else values
 
     def score(self, logits, y, sample_weight):
-        """R squared, the mean over the outputs."""
+        """R squared, averaged over the outputs."""
         return float(r2_score(y, self.predict(logits), sample_weight=sample_weight))
 
     def most_likely(self, logits):
@@ -242,17 +248,17 @@ class RegressionTarget(Target):
 
     @staticmethod
     def validation_strata(y):
-        """Quantiles of y, of several outputs of their mean."""
+        """The quantile of y; with several outputs, of their mean."""
         return quantile_strata(y)
 
     @staticmethod
     def probe_strata(y):
-        """One stratum: rows are taken in the order of y."""
+        """One stratum for all rows: the sample takes rows at equal distances in the order of y."""
         return np.zeros(len(y), dtype=int)
 
     @classmethod
     def from_output_names(cls, names):
-        """Outputs in their own units; they have no names."""
+        """The target of outputs in their own units, without names."""
         y = np.zeros((1, len(names))) if len(names) > 1 else np.zeros(1)
         return cls(y, np.ones(1), scale=False), np.arange(len(names)), None
 
@@ -269,7 +275,7 @@ def _check_half(threshold):
 
 
 def _check_threshold(threshold, n_labels):
-    """A threshold per label, (L,)."""
+    """Check thresholds; return one per label, (L,)."""
     if isinstance(threshold, dict):
         values = values_of_labels(threshold, n_labels, 0.5, "threshold")
     else:
@@ -291,7 +297,7 @@ def _check_n_columns(y, expected, role):
 
 
 def _mean_and_spread(columns, sample_weight):
-    """Weighted mean and standard deviation of each column, (K,) each; a constant one has a spread of 1."""
+    """Weighted mean and standard deviation of each column, (K,) each; for a constant column the latter is 1."""
     if np.abs(columns).max() > _LARGEST:
         raise ValueError(
             f"y holds {columns.flat[np.abs(columns).argmax()]:.3g}, expected numbers between -{_LARGEST:g} and "
@@ -300,7 +306,7 @@ def _mean_and_spread(columns, sample_weight):
     low = columns.min(axis=0)
     width = columns.max(axis=0) - low
     width = np.where(width > 0, width, 1.0)
-    # From 0 to 1: their squares neither overflow nor vanish, and a constant column is exactly 0.
+    # Numbers from 0 to 1: their squares neither overflow nor underflow, and a constant column is exactly 0.
     places = (columns - low) / width
     mean = np.average(places, axis=0, weights=sample_weight)
     spread = width * np.sqrt(np.average((places - mean) ** 2, axis=0, weights=sample_weight))

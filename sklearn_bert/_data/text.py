@@ -1,7 +1,7 @@
-"""Check X: any container of strings becomes one or two lists of str.
+"""Check X: convert any container of texts to one or two lists of str.
 
-Containers are recognised by their methods, so pandas and polars need not be installed. This module knows
-no tokenizer and no estimator.
+Containers are recognised by their methods, so pandas and polars need not be installed. This module
+does not depend on tokenizers or estimators.
 """
 
 from collections.abc import Mapping, Set
@@ -19,7 +19,7 @@ _SEQUENCES = (list, tuple, np.ndarray)
 
 
 def check_texts(X, missing=None):
-    """Turn any container of texts into one or two lists of str.
+    """Convert any container of texts to one or two lists of str.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _split_columns(X):
 
 
 def _first_record(X):
-    """X itself if it maps keys to texts, the first row of a dataset of Hugging Face; None for anything else."""
+    """X if it is a mapping, its first row if it is a dataset of Hugging Face, None for anything else."""
     if isinstance(X, Mapping):
         return X
     is_dataset = hasattr(type(X), "column_names") and not hasattr(X, "columns")  # Arrow tables have both

@@ -1,6 +1,6 @@
-"""Datasets of rows, as token ids or as features, and the batches that come of them.
+"""Datasets of rows, as token ids or as features, and their batches.
 
-A batch of tokens is as wide as its longest row. Torch and arrays only, no estimators.
+A batch of tokens is padded to its longest row. This file knows torch and arrays, no estimators.
 """
 
 from itertools import chain
@@ -21,7 +21,7 @@ class RowDataset(Protocol):
     targets : dict
         ``y`` and ``w`` of each row; empty for prediction.
     lengths : ndarray of shape (n,)
-        What each row adds to the size of a batch of rows like it.
+        The size that each row adds to a batch of similar rows.
     """
 
     targets: dict
@@ -30,16 +30,16 @@ class RowDataset(Protocol):
     def __len__(self): ...
 
     def collate(self, rows, pad_token_id):
-        """Rows as the dataset gives them, to a batch and a dict of target tensors."""
+        """Combine rows of the dataset into a batch and a dict of target tensors."""
 
     def features_of(self, rows, encode):
-        """Features of these rows, (len(rows), n_features); `encode` gives those of a dataset of tokens."""
+        """Features of these rows, (len(rows), n_features); `encode` computes those of a dataset of tokens."""
 
     def average_windows(self, values):
-        """Values of the rows, (n, k), to values of the whole texts, (n_texts, k)."""
+        """Average the values of the rows, (n, k), over the windows of each text: (n_texts, k)."""
 
     def row_keys(self):
-        """A hashable key for each row: equal for copies, whatever their weights."""
+        """A hashable key for each row: equal for copies of a row, even with different weights."""
 
     def fingerprint(self):
         """A short str, equal for equal tokens."""
@@ -48,13 +48,13 @@ class RowDataset(Protocol):
 class TokenBatch(dict):
     """``input_ids``, ``attention_mask`` and ``token_type_ids`` of some rows, each of shape (B * n_texts, T), int64.
 
-    The texts of a row follow one another.
+    The texts of a row follow each other.
 
     Parameters
     ----------
     tensors : dict of torch.Tensor
     n_texts : int
-        Texts of a row.
+        Number of texts per row.
     """
 
     needs_encoder = True
@@ -78,7 +78,7 @@ class TokenBatch(dict):
         return self["attention_mask"].reshape(self.n_rows, -1).sum(dim=1).numpy()
 
     def rows(self, start, stop):
-        """The batch of these rows, as wide as its longest row."""
+        """The batch of rows `start` to `stop`, cut to its longest row."""
         texts = slice(start * self.n_texts, stop * self.n_texts)
         longest = int(self["attention_mask"][texts].sum(dim=1).max()) if start < stop else 0
         return TokenBatch({name: values[texts, :longest] for name, values in self.items()}, self.n_texts)
@@ -127,11 +127,11 @@ class EncodedDataset(Dataset):
     tokens : Tokens
         n * n_texts rows of token ids.
     y : ndarray of shape (n,) or (n, num_labels), optional
-        None for prediction. Per whole text where rows are windows.
+        None for prediction. If rows are windows, one value per text.
     w : ndarray of shape (n,), optional
-        Comes with `y`. The windows of a text share its weight.
+        Given together with `y`. The windows of a text share its weight.
     n_texts : int, default=1
-        Texts of a row: 2 for a bi-encoder, which takes pairs as neighbouring rows of token ids.
+        Number of texts per row: 2 for a bi-encoder, which takes pairs as consecutive rows of token ids.
     """
 
     def __init__(self, tokens, y=None, w=None, n_texts=1):
@@ -152,27 +152,27 @@ class EncodedDataset(Dataset):
 
     @property
     def lengths(self):
-        """Tokens that each row adds to a batch of rows like it, (n,)."""
+        """The number of tokens that each row adds to a batch of similar rows, (n,)."""
         return self.tokens.lengths.reshape(-1, self.n_texts).max(axis=1) * self.n_texts
 
     def take(self, rows):
-        """The dataset of these rows, an ndarray of int, in this order and without targets."""
+        """The dataset of these rows, in this order and without targets; `rows` is an ndarray of int."""
         texts = rows[:, None] * self.n_texts + np.arange(self.n_texts)
         return EncodedDataset(self.tokens.take(texts.ravel()), n_texts=self.n_texts)
 
     def features_of(self, rows, encode):
-        """Features of these rows: what `encode` gives for the dataset of them."""
+        """Features of these rows: what `encode` returns for a dataset of them."""
         return encode(self.take(rows))
 
     def average_windows(self, values):
-        """Values of the rows, (n, k), to values of the whole texts: the means of their windows'."""
+        """Average the values of the rows, (n, k), over the windows of each text: (n_texts, k)."""
         if self.n_windows is None:
             return values
         starts = np.cumsum(self.n_windows) - self.n_windows
         return np.add.reduceat(values, starts, axis=0) / self.n_windows[:, None].astype(values.dtype)
 
     def rows_of(self, i):
-        """The rows that are windows of whole text `i`: one, if texts are single rows."""
+        """The rows that are windows of text `i`; one row if texts are not split into windows."""
         if self.n_windows is None:
             return range(i, i + 1)
         stop = int(self.n_windows[: i + 1].sum())
@@ -183,7 +183,7 @@ class EncodedDataset(Dataset):
         return fingerprint(self.tokens.offsets, self.tokens.input_ids)
 
     def row_keys(self):
-        """A fingerprint of each row's tokens and y: equal for copies, whatever their weights."""
+        """A fingerprint of each row's tokens and y: equal for copies of a row, even with different weights."""
         rows = (self[i] for i in range(len(self)))
         return [fingerprint(targets["y"], *chain.from_iterable(texts)) for texts, targets in rows]
 
@@ -193,18 +193,18 @@ class EncodedDataset(Dataset):
 
     @staticmethod
     def collate(rows, pad_token_id):
-        """A list of rows to a padded `TokenBatch` and their targets: see `pad_collate`."""
+        """Combine a list of rows into a padded `TokenBatch` and a dict of targets, see `pad_collate`."""
         return pad_collate(rows, pad_token_id)
 
 
 class FeatureDataset(Dataset):
-    """Rows of an `EncodedDataset` as the features that a frozen encoder makes of them: a `RowDataset`.
+    """The features that a frozen encoder computes for the rows of an `EncodedDataset`: a `RowDataset`.
 
     Parameters
     ----------
     features : ndarray of shape (n, n_features)
     source : EncodedDataset
-        The rows; theirs are the targets too.
+        The rows, with their targets.
     """
 
     def __init__(self, features, source):
@@ -222,21 +222,21 @@ class FeatureDataset(Dataset):
         return np.ones(len(self), dtype=np.int64)
 
     def features_of(self, rows, encode):
-        """As `RowDataset` has it; they are here already."""
+        """Features of these rows; they are already computed, so `encode` is not called."""
         return self.features[rows].numpy()
 
     def __getitems__(self, rows):
-        """A whole batch at once, as a DataLoader asks for it."""
+        """A whole batch at once: a DataLoader calls this method if there is one."""
         return FeatureBatch(features=self.features[rows]), {name: v[rows] for name, v in self.targets.items()}
 
     @staticmethod
     def collate(batch, pad_token_id):
-        """The batch that `__getitems__` gave, which needs no padding."""
+        """Return the batch of `__getitems__`, which needs no padding."""
         return batch
 
 
 class KnownFeatures(FeatureDataset):
-    """Rows for prediction as features, in the batches of the texts: with others the last bits would differ."""
+    """Features for prediction, in the batches that the texts would have: other batches would change the last bits."""
 
     def __init__(self, features, source):
         super().__init__(features, source)
@@ -244,12 +244,17 @@ class KnownFeatures(FeatureDataset):
 
     @property
     def lengths(self):
-        """Tokens that each text adds to a batch, (n,)."""
+        """The number of tokens that each text adds to a batch, (n,)."""
         return self._lengths
 
 
 def pad_collate(rows, pad_token_id):
-    """A list of dataset rows to a batch as wide as its longest row.
+    """Combine a list of dataset rows into a batch, padded to its longest row.
+
+    Parameters
+    ----------
+    rows : list of rows of an `EncodedDataset`
+    pad_token_id : int
 
     Returns
     -------
@@ -272,7 +277,9 @@ def pad_collate(rows, pad_token_id):
 
 
 def micro_batches(inputs, targets, max_tokens, max_rows=None):
-    """A batch in pieces of at most `max_tokens` padded tokens, one row at least, each as wide as its longest row.
+    """Split a batch into pieces of at most `max_tokens` padded tokens, each with at least one row.
+
+    Each piece is cut to its longest row.
 
     Parameters
     ----------

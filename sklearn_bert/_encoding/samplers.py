@@ -1,6 +1,6 @@
-"""Which rows share a batch: rows of similar lengths, so that little is padded.
+"""Put rows of similar lengths into a batch, so that there is little padding.
 
-In random order padding would about double the work on short texts.
+In random order, padding would about double the time for short texts.
 """
 
 from itertools import pairwise
@@ -9,22 +9,22 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-_GROUP = 50  # batches that are sorted together: enough to pad little, few enough to mix well
-_MANY = 32  # batches: of so many the last may cost as much as a whole one
+_GROUP = 50  # batches that are sorted together: with more there is less padding, with fewer more randomness
+_MANY = 32  # batches: with so many, filling up the last one costs little
 
 
 class LengthGroupedSampler(Sampler):
     """Random batches of rows of similar lengths, for training.
 
     Each epoch draws a new permutation, sorts every stretch of 50 batches by length, cuts it into
-    batches and shuffles these. Every row comes once an epoch.
+    batches and shuffles these. Every row is in one batch per epoch.
 
     Parameters
     ----------
     lengths : ndarray of shape (n,)
     batch_size : int
     generator : torch.Generator
-        Source of the permutations; its state moves on from epoch to epoch.
+        Source of the permutations.
     """
 
     def __init__(self, lengths, batch_size, generator):
@@ -48,18 +48,18 @@ class LengthGroupedSampler(Sampler):
 class TokenBudgetSampler(Sampler):
     """Batches from the longest rows to the shortest, each of at most `max_tokens` padded tokens, for prediction.
 
-    The longest come first, so that a lack of memory shows at once. A row longer than the budget
-    gets a batch of its own. The last of many batches is filled up with copies of its last row: on a CPU
-    torch keeps kernels for each shape that it meets, some megabytes, and texts that are predicted chunk by
+    The longest come first, so that a lack of memory is noticed at once. A row longer than the budget
+    gets a separate batch. The last of many batches is filled up with copies of its last row: on a CPU
+    torch caches kernels of some megabytes for each shape, and texts that are predicted chunk by
     chunk would add a shape with each chunk.
 
     Parameters
     ----------
     lengths : ndarray of shape (n,)
     max_tokens : int
-        Most tokens of a batch, padding included.
+        Maximum number of tokens of a batch, padding included.
     part : slice, default=slice(None)
-        Which of the rows, from the longest to the shortest, are to come.
+        Which of the rows, sorted from the longest to the shortest, to use.
     one_length : bool, default=False
         Whether all rows of a batch have the same length, so that nothing is padded.
 

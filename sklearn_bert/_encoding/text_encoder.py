@@ -1,6 +1,6 @@
-"""How one estimator encodes texts: with which tokenizer, up to which length, pairs by a bi-encoder or a cross-encoder.
+"""How an estimator encodes texts: tokenizer, maximum length, and bi-encoder or cross-encoder for pairs.
 
-Decided in `fit`, and the same in every prediction.
+`fit` decides it, and all predictions use the same.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ _WARN_TRUNCATED = 0.01  # share of cut rows above which a fit warns
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Texts to datasets.
+    """Encodes texts as datasets of token ids.
 
     Attributes
     ----------
     tokenizer : transformers tokenizer
     max_length : int
-        Most tokens of a row, or of a window, special tokens included.
+        Maximum number of tokens of a row, or of a window, special tokens included.
     long_text : {"head_tail", "truncate", "window"}
-        What becomes of longer texts.
+        What happens to longer texts.
     stride : int or None
-        Tokens that neighbouring windows share. None: a quarter of `max_length`.
+        Number of tokens that neighbouring windows share. None: a quarter of `max_length`.
     bi_encoder : bool
         Whether the texts of pairs are encoded separately.
     """
@@ -39,12 +39,17 @@ class TextEncoder:
     bi_encoder: bool
 
     def check(self, n_columns):
-        """Refuse combinations that cannot work.
+        """Raise an error for settings that contradict each other.
+
+        Parameters
+        ----------
+        n_columns : int
+            1 for single texts, 2 for pairs.
 
         Raises
         ------
         ValueError
-            If windows are asked for pairs of texts, or would never move on, or share tokens but are not asked for.
+            If windows are requested for pairs, if `stride` is as large as a window, or is given without windows.
         """
         if self.long_text != "window":
             if self.stride is not None:
@@ -55,14 +60,14 @@ class TextEncoder:
             return
         if n_columns == 2:
             raise ValueError(
-                "long_text='window' reads single texts in windows, but X holds sentence pairs. Pass "
+                "long_text='window' is for single texts, but X holds sentence pairs. Pass "
                 "long_text='head_tail' or 'truncate' for pairs."
             )
         capacity = self.max_length - self.tokenizer.num_special_tokens_to_add()
         if self._overlap >= capacity:
             raise ValueError(
-                f"stride={self.stride} tokens shared by neighbouring windows leave no way forward: a window holds "
-                f"{capacity} tokens of text. Lower stride, or raise max_length."
+                f"stride={self.stride} is too large: a window holds {capacity} tokens of text, and must share fewer "
+                "with the next one. Lower stride, or raise max_length."
             )
 
     @property
@@ -71,14 +76,26 @@ class TextEncoder:
 
     @property
     def _n_texts(self):
-        """Neighbouring rows of tokens that are one row of X."""
+        """The number of consecutive rows of tokens that belong to one row of X."""
         return 2 if self.bi_encoder else 1
 
     def encode(self, columns, y=None, weight=None, origin=None):
-        """One or two lists of n str, and for training encoded targets and weights, to an `EncodedDataset`.
+        """Encode texts as an `EncodedDataset`.
 
-        With the signature of the files that hold the tokenizer as `origin`, tokens are shared in the process. It must
-        be None once a user has the tokenizer, and may have changed it.
+        Parameters
+        ----------
+        columns : tuple of one or two lists of n str
+        y : ndarray of shape (n,) or (n, num_labels), optional
+            Encoded targets, for training.
+        weight : ndarray of shape (n,), optional
+            Weights of the rows, for training.
+        origin : object, optional
+            The signature of the tokenizer's files: then the tokens are cached for the other fits of this process. Must
+            be None if the user has access to the tokenizer, and may have changed it.
+
+        Returns
+        -------
+        dataset : EncodedDataset
         """
         settings = self._as_encoded(columns), self.max_length, self.long_text, self._overlap
         tokens = tokenize(self.tokenizer, *settings) if origin is None else self._shared_tokens(origin, *settings)
@@ -100,21 +117,21 @@ class TextEncoder:
         return unknown_tokens_report(dataset.tokens, self.tokenizer, self._n_texts)
 
     def places(self, columns):
-        """Where in their texts the tokens stand of each row of tokens that `encode` makes: see `token_places`."""
+        """The positions in their texts of the tokens that `encode` gives for the same columns, see `token_places`."""
         columns = self._as_encoded(columns)
         return token_places(self.tokenizer, columns, self.max_length, self.long_text, self._overlap)
 
     def _as_encoded(self, columns):
-        """For a bi-encoder the texts of each pair as neighbours in one column."""
+        """The columns; for a bi-encoder one column, in which the two texts of a pair follow each other."""
         return ([text for pair in zip(*columns, strict=True) for text in pair],) if self.bi_encoder else columns
 
 
 def warn_if_truncated(report):
-    """Warn whoever called `fit` if more than one row in a hundred was cut."""
+    """Warn the user if more than one row in a hundred was cut."""
     if report.n_truncated > _WARN_TRUNCATED * report.n_rows:
         warn_user(
             f"{report.n_truncated} of {report.n_rows} rows are longer than max_length={report.max_length} tokens and "
             f"were cut; the longest text has {report.longest}. Raise max_length if the model can take more (None is "
-            "its own limit), or read all of single texts with long_text='window'. truncation_ has the figures.",
+            "its own limit), or use all of single texts with long_text='window'. See truncation_ for the numbers.",
             about=("truncation", report.max_length),
         )

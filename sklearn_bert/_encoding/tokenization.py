@@ -1,4 +1,4 @@
-"""Texts become ragged token ids: tokenized once and uncut, then cut by arithmetic on their lengths, not padded."""
+"""Convert texts to ragged token ids: whole texts are tokenized, then cut to the limit; nothing is padded."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -7,13 +7,13 @@ import numpy as np
 
 from .truncation import TruncationReport, kept_parts
 
-_CHUNK = 8192  # texts per call of the tokenizer: Python's lists of ints are large, the arrays made of them are not
+_CHUNK = 8192  # texts per call of the tokenizer: its lists of int need much more memory than arrays
 _NO_PLACE = (-1, -1, -1)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Ragged token ids of n rows, stored end to end. A row is a text, a pair of texts, or a window of a text.
+    """Ragged token ids of n rows in one array. A row is a text, a pair of texts, or a window of a text.
 
     Row i is ``input_ids[offsets[i]:offsets[i + 1]]``.
 
@@ -52,7 +52,7 @@ class Tokens:
         """The tokens of these rows, in this order."""
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        # Position of each token taken: where its row begins, plus its place in the row.
+        # The position of each token: the start of its row plus the position in the row.
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         return Tokens(self.input_ids[places], self.token_type_ids[places], offsets)
 
@@ -65,18 +65,17 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate", stride=0):
     tokenizer : transformers tokenizer
     columns : tuple of one or two lists of n str
     max_length : int
-        Most tokens of a row, special tokens included.
+        Maximum number of tokens of a row, special tokens included.
     long_text : {"truncate", "head_tail", "window"}, default="truncate"
         Whether a longer text loses its end or its middle, or becomes several overlapping rows, each with special
-        tokens. Of pairs the longer text loses its end.
+        tokens. Of a pair, the longer text loses its end.
     stride : int, default=0
-        Tokens that neighbouring windows share.
+        Number of tokens that neighbouring windows share.
 
     Returns
     -------
     tokens : Tokens
-        A row has one token at least: where the tokenizer finds none, neither words nor special tokens, it is the
-        padding token.
+        A row has at least one token: the padding token, if the tokenizer gives no token at all.
     """
     special, special_types, text_types = _special_tokens(tokenizer, len(columns))
     settings = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
@@ -100,18 +99,18 @@ def tokenize(tokenizer, columns, max_length, long_text="truncate", stride=0):
 
 
 def token_places(tokenizer, columns, max_length, long_text="truncate", stride=0):
-    """Where in their texts the tokens stand that `tokenize` gives for the same arguments.
+    """The positions in their texts of the tokens that `tokenize` gives for the same arguments.
 
     Returns
     -------
     places : list of n ndarrays of shape (n_tokens, 3), int64
-        Of each token its text (0, or 1 in the second text of a pair), and the characters of that text where
-        it begins and ends. Special tokens have no place: -1 throughout.
+        For each token: its text (0, or 1 in the second text of a pair), and the characters of this text where
+        it begins and ends. For special tokens all three are -1.
 
     Raises
     ------
     ValueError
-        If the tokenizer does not keep track of places.
+        If the tokenizer is not a fast one: only these report positions.
     """
     check_fast(tokenizer, "cannot tell which characters a token stands for")
     special = [[_NO_PLACE] * len(ids) for ids in _special_tokens(tokenizer, len(columns))[0]]
@@ -127,7 +126,7 @@ def token_places(tokenizer, columns, max_length, long_text="truncate", stride=0)
 
 
 def check_fast(tokenizer, cannot):
-    """Refuse a tokenizer that is written in Python, where it cannot do what is asked for."""
+    """Raise a ValueError if the tokenizer is written in Python; `cannot` says what it cannot do."""
     if not tokenizer.is_fast:
         raise ValueError(
             f"The tokenizer {type(tokenizer).__name__} {cannot}. Expected a fast tokenizer, one with a tokenizer.json. "
@@ -136,10 +135,10 @@ def check_fast(tokenizer, cannot):
 
 
 def truncation_report(tokens, max_length, n_texts=1):
-    """How much of the texts `tokens` lacks; `n_texts` neighbours among them are one row of the report."""
+    """The report on what was cut from `tokens`; `n_texts` consecutive rows of tokens count as one row."""
     uncut = tokens.uncut_lengths
     if tokens.n_windows is None:
-        n_cut = (uncut - tokens.lengths).clip(min=0).reshape(-1, n_texts)  # a row of padding has more than it had
+        n_cut = (uncut - tokens.lengths).clip(min=0).reshape(-1, n_texts)  # an empty row got a padding token
     else:
         n_cut = np.zeros((len(uncut), 1), dtype=np.int64)
     return TruncationReport(
@@ -152,7 +151,7 @@ def truncation_report(tokens, max_length, n_texts=1):
 
 
 def _special_tokens(tokenizer, n_columns):
-    """What the tokenizer puts before, between and after texts; found by trying, around a text that has tokens.
+    """The special tokens that the tokenizer puts before, between and after texts, found with a short text.
 
     Returns
     -------
@@ -186,7 +185,7 @@ def _kept(bodies, special, max_length, long_text, stride):
 
 
 def _join(special, bodies, kept):
-    """A row: special tokens, the kept parts of a text, special tokens, and so for the second text of a pair."""
+    """Join a row: special tokens, the kept parts of a text, special tokens, and the same for a second text."""
     row = [*special[0]]
     for body, parts, after in zip(bodies, kept, special[1:], strict=True):
         row += [*chain.from_iterable(body[part] for part in parts), *after]

@@ -1,11 +1,11 @@
-"""Which tokens of a text stay when it is longer than the limit: arithmetic on numbers of tokens."""
+"""Which tokens of a text are kept if it is longer than the limit: arithmetic on numbers of tokens."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TruncationReport:
-    """What truncation to `max_length` tokens took from the rows of a fit.
+    """How much of the rows of a fit was cut to keep `max_length` tokens.
 
     Attributes
     ----------
@@ -30,12 +30,26 @@ class TruncationReport:
 
 
 def resolve_max_length(max_length, tokenizer, n_positions, n_columns):
-    """The limit in tokens: the one asked for, or the model's own (None: only the tokenizer's).
+    """The limit in tokens: the requested one, or the model's own.
+
+    Parameters
+    ----------
+    max_length : int or None
+        The requested limit. None: the model's own.
+    tokenizer : transformers tokenizer
+    n_positions : int or None
+        The limit of the encoder. None: only the tokenizer's limit counts.
+    n_columns : int
+        Number of texts in a row.
+
+    Returns
+    -------
+    max_length : int
 
     Raises
     ------
     ValueError
-        If the limit is more than the model's, or leaves no token for text.
+        If the requested limit is larger than the model's, or leaves no token for text.
     """
     own = min(tokenizer.model_max_length, n_positions or tokenizer.model_max_length)
     if max_length is None:
@@ -55,21 +69,21 @@ def resolve_max_length(max_length, tokenizer, n_positions, n_columns):
 
 
 def kept_parts(lengths, max_length, n_special, long_text="truncate", stride=0):
-    """Which tokens of a text, or of a pair, the rows made of it keep.
+    """Which tokens of a text or a pair are kept, in one row or several.
 
     Parameters
     ----------
     lengths : tuple of one or two int
         Tokens of the text, or of both texts of a pair, without special tokens.
     max_length : int
-        Most tokens of a row, special tokens included.
+        Maximum number of tokens of a row, special tokens included.
     n_special : list of int
         Special tokens before the text, after it, and after the second text of a pair.
     long_text : {"truncate", "head_tail", "window"}, default="truncate"
         Whether a longer text loses its end or its middle, or becomes several rows. "head_tail" keeps a quarter of
         `max_length` tokens from the beginning and the rest from the end, special tokens included.
     stride : int, default=0
-        Tokens that neighbouring windows share; the last one reaches back as far as it can, and may share more.
+        Number of tokens that neighbouring windows share. The last window has full length, so it may share more.
 
     Returns
     -------
@@ -89,7 +103,7 @@ def kept_parts(lengths, max_length, n_special, long_text="truncate", stride=0):
 
 
 def _longest_first(first, second, capacity):
-    """How many tokens of both texts fit if the longer loses its end first, as in Hugging Face's fast tokenizers."""
+    """How many tokens of each text are kept if the longer text is cut first, as in Hugging Face's fast tokenizers."""
     if first + second <= capacity:
         return first, second
     shorter = min(first, second)

@@ -1,4 +1,4 @@
-"""How much of the texts the tokenizer does not know: a model for another language reads nothing in them."""
+"""Count the tokens that the tokenizer does not know: for texts in another language, these may be all tokens."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ _WARN_UNKNOWN = 0.01  # share of rows without a known token above which a fit wa
 
 @dataclass(frozen=True)
 class UnknownTokensReport:
-    """Tokens of the rows of a fit for which the tokenizer has only its unknown token, ``[UNK]`` in a BERT.
+    """How many tokens of a fit the tokenizer replaced by its unknown token, ``[UNK]`` in BERT.
 
     Attributes
     ----------
     n_rows : int
         Number of rows.
     n_unknown_rows : int
-        Number of rows that hold unknown tokens and no other, special tokens not counted.
+        Number of rows with unknown tokens only; special tokens do not count.
     share : float
-        Fraction of all tokens, special tokens not counted, that are unknown.
+        Fraction of unknown tokens among all tokens that are not special.
     """
 
     n_rows: int
@@ -29,7 +29,7 @@ class UnknownTokensReport:
 
 
 def unknown_tokens_report(tokens, tokenizer, n_texts=1):
-    """The report on `tokens`; `n_texts` neighbours among them, or the windows of a text, are one row of it."""
+    """The report on `tokens`; `n_texts` consecutive rows of tokens, or the windows of a text, count as one row."""
     unknown = tokens.input_ids == (-1 if tokenizer.unk_token_id is None else tokenizer.unk_token_id)
     special = np.isin(tokens.input_ids, list(tokenizer.all_special_ids)) & ~unknown
     if tokens.n_windows is None:
@@ -46,11 +46,11 @@ def unknown_tokens_report(tokens, tokenizer, n_texts=1):
 
 
 def warn_if_unknown(report):
-    """Warn the user if more than one row in a hundred holds nothing that the tokenizer knows."""
+    """Warn the user if more than one row in a hundred consists of unknown tokens only."""
     if report.n_unknown_rows > _WARN_UNKNOWN * report.n_rows:
         warn_user(
-            f"{report.n_unknown_rows} of {report.n_rows} rows hold nothing but tokens that the checkpoint's tokenizer "
-            f"does not know, and are all alike to the model; of all tokens, {report.share:.0%} are unknown. Pass a "
-            "model of the language of the texts, such as 'FacebookAI/xlm-roberta-base' for a hundred languages.",
+            f"{report.n_unknown_rows} of {report.n_rows} rows contain only tokens that the checkpoint's tokenizer "
+            f"does not know, so the model cannot distinguish them; of all tokens, {report.share:.0%} are unknown. Pass "
+            "a model for the language of the texts, such as 'FacebookAI/xlm-roberta-base' for a hundred languages.",
             about="unknown tokens",
         )

@@ -58,7 +58,7 @@ def test_of_several_labels_a_description_has_one():
 def test_a_key_of_another_type_than_y_is_refused(y, key):
     message = (
         f"class_descriptions names [{key!r}], but y holds labels such as {y[0]!r}. Expected labels of the same type. "
-        "Write them as y has them."
+        "Write them as in y."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         append_descriptions(rows_of(y), {key: "in words"})

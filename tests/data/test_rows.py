@@ -50,6 +50,6 @@ def test_weights_for_has_mean_one_for_extreme_class_weights(class_weight):
 def test_weights_for_raises_if_class_weight_gives_every_row_weight_zero():
     rows = Rows((["a"] * 2,), np.array([0, 0]), np.ones(2), SingleLabelTarget)
     target = SingleLabelTarget(rows.y, rows.weights, {0: 0, 1: 1}, classes=[0, 1])
-    message = "class_weight leaves no row any weight. Give the classes in y positive ones or pass None."
+    message = "class_weight gives every row weight 0. Give the classes in y positive ones or pass None."
     with pytest.raises(ValueError, match=exactly(message)):
         rows.weights_for(target)

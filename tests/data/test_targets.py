@@ -173,7 +173,7 @@ def test_classes_argument_sets_the_classes_and_raises_if_it_does_not_fit_y():
         MultiLabelTarget(LABELS, np.ones(4), classes=[0, 2])
     for classes in ([0, 1], range(4)):  # as np.unique(y) in scikit-learn, or one class per column
         assert MultiLabelTarget(LABELS, np.ones(4), classes=classes).classes.tolist() == [0, 1, 2, 3]
-    message = "BertClassifier needs at least two classes, but classes has 1 class: 'a'. Pass all that will ever come."
+    message = "BertClassifier needs at least two classes, but classes has 1 class: 'a'. Pass all that will ever occur."
     with pytest.raises(ValueError, match=exactly(message)):
         SingleLabelTarget(UNEVEN, WEIGHTS, classes=["a"])
 

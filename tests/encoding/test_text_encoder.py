@@ -66,7 +66,7 @@ def test_report_of_windows_counts_no_truncation_and_the_longest_text(tokenizer):
 def test_fit_raises_for_pairs_with_long_text_window(tiny_bert, reviews):
     pairs = list(zip(reviews[0], reviews[0], strict=True))
     message = (
-        "long_text='window' reads single texts in windows, but X holds sentence pairs. Pass long_text='head_tail' or "
+        "long_text='window' is for single texts, but X holds sentence pairs. Pass long_text='head_tail' or "
         "'truncate' for pairs."
     )
     with pytest.raises(ValueError, match=exactly(message)):
@@ -85,7 +85,7 @@ def test_fit_raises_for_a_stride_without_windows(tiny_bert, reviews, long_text):
 
 def test_fit_raises_for_a_stride_as_long_as_a_window(tiny_bert, reviews):
     message = (
-        "stride=6 tokens shared by neighbouring windows leave no way forward: a window holds 6 tokens of text. "
+        "stride=6 is too large: a window holds 6 tokens of text, and must share fewer with the next one. "
         "Lower stride, or raise max_length."
     )
     with pytest.raises(ValueError, match=exactly(message)):

@@ -51,8 +51,8 @@ def test_a_tokenizer_without_an_unknown_token_has_none(tokenizer):
 def test_a_fit_warns_once_and_stores_a_report(tiny_bert, method):
     texts, y = TEXTS * 4, ["a", "b", "a", "b", "a"] * 4
     message = (
-        "8 of 20 rows hold nothing but tokens that the checkpoint's tokenizer does not know, and are all alike to the "
-        "model; of all tokens, 44% are unknown. Pass a model of the language of the texts, such as "
+        "8 of 20 rows contain only tokens that the checkpoint's tokenizer does not know, so the model cannot "
+        "distinguish them; of all tokens, 44% are unknown. Pass a model for the language of the texts, such as "
         "'FacebookAI/xlm-roberta-base' for a hundred languages."
     )
     with pytest.warns(UserWarning, match=exactly(message)) as caught:
@@ -73,7 +73,7 @@ def test_an_english_model_warns_of_chinese_and_of_emoji_but_not_of_german():
     """Its tokenizer knows some Chinese characters, and no emoji."""
     emoji, german = ["😀 😃", "🙈🙉", "🌧"] * 4, ["Das Zimmer war sehr schön.", "Leider zu laut.", "Gerne wieder!"] * 4
     vectorizer = BertVectorizer(get_model_path(), device="cpu")
-    with pytest.warns(UserWarning, match="^12 of 12 rows hold nothing but tokens that"):
+    with pytest.warns(UserWarning, match="^12 of 12 rows contain only tokens that"):
         vectorizer.fit_transform(emoji)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
