@@ -4,9 +4,11 @@ import atexit
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from hashlib import blake2b
 from operator import itemgetter
@@ -45,7 +47,7 @@ def start(n, *arguments, **options):
     ]
 
 
-def finish(processes, timeout=240):
+def finish(processes, timeout=600):
     """Wait until all processes have ended without an error; the pairs (stdout, stderr) of each."""
     try:
         printed = [process.communicate(timeout=timeout) for process in processes]
@@ -210,6 +212,22 @@ def fit_with_checkpoint(model, folder, rank):
     np.savez(Path(folder) / f"{rank}.npz", **fitted)
 
 
+def fit_with_checkpoint_until_the_last_is_killed(model, folder, rank):
+    """As `fit_with_checkpoint`, but the last process kills itself in its third epoch."""
+    from sklearn_bert._training.training_net import BertNet
+
+    train_step = BertNet.train_step
+
+    def die_in_the_third_epoch(net, batch, **params):
+        if len(net.history) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train_step(net, batch, **params)
+
+    if rank == int(os.environ["WORLD_SIZE"]) - 1:
+        BertNet.train_step = die_in_the_third_epoch
+    fit_with_checkpoint(model, folder, rank)
+
+
 def print_what_a_callback_sees(model, folder, rank):
     """Fit with a callback that ends the training in the last process only, twice; print what it saw as JSON."""
     from skorch.callbacks import Callback
@@ -240,18 +258,30 @@ def print_what_a_callback_sees(model, folder, rank):
 def print_threads_at_exit(model, folder, rank):
     """Fit; print the names of the threads of torch after the fit and at the end of the program."""
 
-    def print_threads():
-        names = sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
-        print([name for name in names if name.startswith(("gloo", "pt_"))])
+    def names_of_threads():
+        names = []
+        for path in Path("/proc/self/task").glob("*/comm"):
+            with suppress(OSError):  # it has just ended
+                names.append(path.read_text().strip())
+        return sorted(name for name in names if name.startswith(("gloo", "pt_")))
 
-    atexit.register(print_threads)  # runs after the functions that the fit registers
+    def print_what_remains():
+        end = time.monotonic() + 60
+        while names_of_threads() and time.monotonic() < end:  # the system lists a thread a moment longer than it runs
+            time.sleep(0.05)
+        print(names_of_threads())
+
+    atexit.register(print_what_remains)  # runs after the functions that the fit registers
     classification(model)
-    print_threads()
+    print(names_of_threads())
 
 
 def print_weights_within_a_budget(model, folder, rank):
-    """Fit until the time is up; print the number of epochs, and a checksum of the weights."""
-    fitted = classification(model, max_epochs=100_000, max_seconds=2)
+    """Fit until the time is up, by another clock in each process; print the number of epochs and a checksum."""
+    from tests.helpers import ticking_clock
+
+    with ticking_clock(0.01 * (1 + rank)):
+        fitted = classification(model, max_epochs=100_000, max_seconds=1)
     print(len(fitted["loss"]), blake2b(fitted["weights"].tobytes()).hexdigest())
 
 

@@ -3,9 +3,9 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_dropout_differs_between_processes_and_the_weights_are_equal(tiny_bert, 
 def test_processes_with_a_budget_of_time_make_the_same_steps_at_the_same_rates(tiny_bert, tmp_path):
     (first, _), (second, _) = finish(start(2, "print_weights_within_a_budget", tiny_bert, tmp_path))
     assert first == second
-    assert 1 < int(first.split()[0]) < 100_000
+    assert 20 <= int(first.split()[0]) <= 25  # of four steps each, by the clock of the first process
 
 
 def test_processes_with_different_data_or_parameters_or_scores_of_training_batches_raise(tiny_bert, tmp_path):
@@ -98,19 +98,14 @@ def test_killed_process_ends_the_other_and_the_fit_resumes_in_any_number_of_proc
     expected = classification(tiny_bert, max_epochs=30, learning_rate=1e-3)
     folder = tmp_path / "killed"
     folder.mkdir()
-    survivor, victim = start(2, "fit_with_checkpoint", tiny_bert, folder)
+    survivor, victim = start(2, "fit_with_checkpoint_until_the_last_is_killed", tiny_bert, folder)
     try:
-        while not (folder / "training_state.safetensors").exists():
-            assert survivor.poll() is None, survivor.communicate()
-            time.sleep(0.05)
-        victim.kill()
-        killed = time.monotonic()
-        errors = survivor.communicate(timeout=120)[1]
-        assert time.monotonic() - killed < 60  # the default timeout of a message is half an hour
+        errors = survivor.communicate(timeout=600)[1]  # the default timeout of a message is half an hour
     finally:
         survivor.kill()
+        victim.kill()
         victim.communicate()
-    assert survivor.returncode == 1
+    assert (survivor.returncode, victim.returncode) == (1, -signal.SIGKILL), errors
     assert re.search(
         r"^(\[rank0\]: )?RuntimeError: Another process of this run does not answer any more \(.+\)\. Look at what it "
         r"printed last, then start all of them again; with checkpoint_dir a fit resumes after its last whole epoch\.$",
@@ -189,7 +184,7 @@ def test_script_runs_under_a_launcher_and_saves_in_one_process(launcher, tiny_be
     script.write_text(SCRIPT)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     command = [sys.executable, "-m", *launcher, str(script), tiny_bert, str(tmp_path / "model")]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
     assert printed.splitlines() == [f"{expected.loss_curve_[-1]:.9f}"] * 2
     saved = BertClassifier.from_pretrained(tmp_path / "model")
     np.testing.assert_allclose(saved.predict_proba(texts), expected.predict_proba(texts), atol=1e-9)
