@@ -161,13 +161,13 @@ FIRST_LINE = len(SETUP.splitlines()) + 1
 
 
 @pytest.fixture(scope="module", params=CHECKERS)
-def findings(request, tmp_path_factory):
-    """What a checker finds in all programs."""
+def findings(request, tmp_path_factory, worker_id):
+    """What a checker finds in all programs; parallel test processes would lock each other out of one cache."""
     folder = tmp_path_factory.mktemp("programs")
     for path, program in programs().items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(program + "\n")
-    return CHECKERS[request.param](folder, request.config.cache.mkdir("mypy"))
+    return CHECKERS[request.param](folder, request.config.cache.mkdir(f"mypy-{worker_id}"))
 
 
 def revealed(findings, file):
