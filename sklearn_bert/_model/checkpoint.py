@@ -197,7 +197,7 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
 
 def folder_signature(folder):
     """Names, inodes, sizes and times of the files: the result changes when a file is written or replaced."""
-    stats = {path.name: path.stat() for path in sorted(folder.iterdir())}
+    stats = {path.name: path.stat() for path in sorted(folder.iterdir()) if path.exists()}  # links may have no target
     return [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats.items()]
 
 

@@ -21,6 +21,7 @@ from transformers import (
 from sklearn_bert import BertClassifier
 from sklearn_bert._model.checkpoint import (
     count_positions,
+    folder_signature,
     load_config,
     load_encoder,
     load_tokenizer,
@@ -115,6 +116,12 @@ def test_a_damaged_index_of_shards_raises(folder, text):
     write(f"{WEIGHTS}.index.json", text)(folder)
     with pytest.raises(OSError, match=message_pattern(BAD_WEIGHTS.format(folder=repr(str(folder))))):
         load(folder)
+
+
+def test_a_link_without_a_target_does_not_disturb_the_signature_of_a_folder(folder):
+    before = folder_signature(folder)
+    (folder / "README.md").symlink_to(folder / "absent")
+    assert folder_signature(folder) == before
 
 
 @pytest.mark.parametrize("kind", [BertConfig, RobertaConfig, XLMRobertaConfig, CamembertConfig, MPNetConfig])
