@@ -1,4 +1,4 @@
-"""The folder of a stored estimator: written as a whole, and read only if no byte has changed since.
+"""The folder of a stored estimator: it is written as a whole, and loaded only if no byte has changed.
 
 ``sklearn_bert.json`` holds everything but the config, the weights and the tokenizer, and a checksum of
 every other file and of itself. Checksums detect accidents, not attacks. A malicious folder cannot run code
@@ -35,7 +35,7 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
     arrays : dict of ndarray
         The weights, by name.
     head : dict of ndarray
-        The original weights of those that `arrays` holds in another form; may be empty.
+        The original values of weights that are changed in `arrays`; may be empty.
     tokenizer : transformers tokenizer
     state : dict
         Sections of JSON values, for ``sklearn_bert.json``.
@@ -45,7 +45,7 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
     Raises
     ------
     OSError
-        If something else is at `folder`, or the files cannot be written.
+        If `folder` holds other files, or cannot be written.
     """
     folder = Path(folder)
     _check_replaceable(folder)
@@ -59,7 +59,7 @@ def write_folder(folder, *, config, arrays, head, tokenizer, state, card):
         state = {"format": FORMAT, "versions": versions(), **state, "files": files}
         state["sha256"] = _own_checksum(state)
         (draft / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        (draft / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")  # a label may hold anything
+        (draft / CARD).write_text(card, encoding="utf-8", errors="backslashreplace")  # a label may hold lone surrogates
 
 
 def read_manifest(folder):
@@ -68,7 +68,7 @@ def read_manifest(folder):
     Parameters
     ----------
     folder : path or str
-        Of anything: a stored estimator, another checkpoint, or a model id.
+        A stored estimator, another checkpoint, or a model id.
 
     Returns
     -------
@@ -78,8 +78,8 @@ def read_manifest(folder):
     Raises
     ------
     OSError
-        If a file is missing, damaged, or a link out of the folder; or if saving was interrupted between its
-        two renames.
+        If a file is missing, damaged, or a link to a path outside the folder; or if saving was interrupted between
+        its two renames.
     ValueError
         If this version cannot read the format.
     """
@@ -100,38 +100,39 @@ def read_manifest(folder):
 
 
 def read_weights(folder, state):
-    """Read the weights of a folder whose state is `state`: a dict of torch.Tensor, as `head` and `arrays` have them."""
+    """Read the weights of a folder with the manifest `state`: a dict of torch.Tensor, with the original head."""
     written = (_read(Path(folder), name, read_weights_file) for name in _WEIGHTS if name in state["files"])
     return {name: weight for weights in written for name, weight in weights.items()}
 
 
 def refuse_if_replaced(folder, state):
-    """Raise if another process has replaced the folder since `state` was read, so that parts of two estimators mix.
+    """Check that no other process has replaced the folder since `state` was read: parts of two estimators would mix.
 
     Raises
     ------
     OSError
+        If the manifest is another one now.
     """
     if _read_json(Path(folder)).get("sha256") != state["sha256"]:
         raise OSError(f"{str(folder)!r} was replaced while it was read. Load it again.")
 
 
 def _check_replaceable(folder):
-    """Raise if `folder` holds files that are no stored estimator's, or cannot be renamed."""
+    """Raise an OSError if `folder` holds files that do not belong to a stored estimator, or cannot be renamed."""
     if not folder.exists():
         return
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    with suppress(OSError, KeyError, TypeError):  # then no list tells which files are ours
+    with suppress(OSError, KeyError, TypeError):  # the manifest is damaged: it is unknown which files belong to it
         found -= {STATE, CARD, *_read_json(folder)["files"]} if STATE in found else set()
     if found:
         raise OSError(
-            f"{str(folder)!r} exists and holds other things than a stored estimator: {', '.join(sorted(found)[:3])}"
+            f"{str(folder)!r} exists and holds files that are not of a stored estimator: {', '.join(sorted(found)[:3])}"
             f"{', ...' if len(found) > 3 else ''}. Expected a new or empty folder, or one that save_pretrained wrote. "
             "Choose another name."
         )
     here = Path.cwd()
     fixed = "a mount point" if os.path.ismount(os.path.realpath(folder)) else None
-    if any(path.samefile(folder) for path in (here, *here.parents)):  # paths may differ in case, and be one folder
+    if any(path.samefile(folder) for path in (here, *here.parents)):  # equal paths may differ in case
         fixed = "the working directory"
     if fixed:
         raise OSError(
@@ -156,7 +157,7 @@ def _read_json(folder):
     try:
         state = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise _damaged(folder, STATE, f"it is no JSON ({error})") from error
+        raise _damaged(folder, STATE, f"it is not JSON ({error})") from error
     if not isinstance(state, dict):
         raise _damaged(folder, STATE, "it holds no JSON object")
     return state
@@ -172,7 +173,7 @@ def _read(folder, name, function):
 
 
 def _inside(folder, name):
-    """The path of a file; raise if it is missing or not in the folder itself."""
+    """The path of a file; raise an OSError if it is missing or not in the folder itself."""
     path = folder / name
     if Path(name).name != name or not path.resolve().is_relative_to(folder.resolve()):
         raise OSError(
@@ -186,7 +187,7 @@ def _inside(folder, name):
 
 
 def _damaged(folder, name, why):
-    return OSError(f"The file {name!r} in {str(folder)!r} is not as it was written: {why}. {_CURE}")
+    return OSError(f"The file {name!r} in {str(folder)!r} has changed since it was written: {why}. {_CURE}")
 
 
 def _checksum(path):

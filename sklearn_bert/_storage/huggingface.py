@@ -1,8 +1,8 @@
-"""Saving a fitted module so that transformers can load it, and loading the classifiers of transformers.
+"""Save a fitted module so that transformers can load it, and load the classifiers of transformers.
 
 Both packages have a BERT encoder with a linear head on its pooler. The weights of other modules of this
-package would load in transformers without an error and predict nonsense. Their config.json therefore has
-a model type that transformers does not know: a sentence with the reason.
+package would load in transformers without an error, and the predictions would be wrong. Their config.json
+therefore has a model type that transformers does not know: a sentence with the reason.
 """
 
 from copy import copy
@@ -24,7 +24,7 @@ _SAVE_AGAIN = "Save the model again with model.save_pretrained(folder)."
 def transformers_incompatibility(module):
     """The reason why transformers cannot load a module, in a few words; None if it can."""
     if module.bi_encoder:
-        return "the head compares two texts that are encoded one by one"
+        return "the head compares two texts that are encoded separately"
     if module.hidden:
         return "the head has hidden layers"
     if module.pooling != "pooler":
@@ -35,7 +35,7 @@ def transformers_incompatibility(module):
 
 
 def to_config(module, target, names):
-    """The content of config.json: of a `BertForSequenceClassification`, or of a model type that states the reason.
+    """The content of config.json: for `BertForSequenceClassification`, or with the reason as the model type.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def to_config(module, target, names):
     """
     config = module.config.to_dict() | {"architectures": [_ARCHITECTURE], "problem_type": target.problem_type}
     names = [f"LABEL_{i}" for i in range(target.num_labels)] if names is None else [str(name) for name in names]
-    if len(set(names)) == len(names):  # else those of transformers, LABEL_0, ..., which config has
+    if len(set(names)) == len(names):  # else the config keeps the default names, LABEL_0, ...
         config["id2label"] = {str(i): name for i, name in enumerate(names)}
         config["label2id"] = {name: i for i, name in enumerate(names)}
     reason = transformers_incompatibility(module)
@@ -61,7 +61,7 @@ def to_config(module, target, names):
 
 
 def to_tokenizer(tokenizer, module):
-    """A copy of the tokenizer with settings that this package passes as arguments: segment ids, maximum length."""
+    """A copy of the tokenizer that gives token type ids and has the model's maximum length, as transformers needs."""
     if transformers_incompatibility(module):
         return tokenizer
     tokenizer = copy(tokenizer)  # a deep one would copy the vocabulary
@@ -72,10 +72,10 @@ def to_tokenizer(tokenizer, module):
 
 
 def fold_scale(arrays, target):
-    """Put the scale of y into the head, so that raw logits are in the units of y.
+    """Fold the scale of y into the head, so that the logits are in the units of y.
 
-    Rounding changes predictions a little, and a loaded estimator must predict the same to the bit. So the
-    original head is stored as well.
+    Rounding changes predictions a little, but the predictions of a loaded estimator must be equal to the bit. So
+    the original head is stored, too.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def fold_scale(arrays, target):
     folded : dict of ndarray
         All weights.
     head : dict of ndarray
-        The original weights of those that differ in `folded`; empty if none do.
+        The original values of the weights that differ in `folded`; empty if none do.
     """
     weight, bias = (arrays[f"classifier.{name}"] for name in ("weight", "bias"))
     folded = target.unscale_head(weight, bias)
@@ -105,13 +105,13 @@ def load_transformers_classifier(folder):
     Parameters
     ----------
     folder : Path
-        With a complete checkpoint.
+        A folder with a complete checkpoint.
 
     Returns
     -------
     config, tokenizer : object
     weights : dict of torch.Tensor
-        With the head's rows in the order of the sorted labels. No file stays mapped into memory.
+        The rows of the head are in the order of the sorted labels. No file stays mapped into memory.
     target : Target
     names : ndarray of str, or None
         The labels of a multi-label classifier.
@@ -119,11 +119,11 @@ def load_transformers_classifier(folder):
     Raises
     ------
     ValueError
-        If it is another architecture.
+        If it has another architecture, or unusable names of labels.
     OSError
-        If files are damaged.
+        If a file is missing or damaged.
     """
-    if own_config(folder):  # its pooling or layers may be unknown to transformers
+    if own_config(folder):  # transformers may not know its pooling or layers
         raise OSError(
             f"{str(folder)!r} holds an estimator of this package without its 'sklearn_bert.json'. Copy the whole "
             "folder again, or save the estimator again."
@@ -135,7 +135,7 @@ def load_transformers_classifier(folder):
             f"Expected a folder that save_pretrained wrote, or one with a {_ARCHITECTURE}. For another encoder, pass "
             "the folder as model= and fit."
         )
-    tokenizer = load_tokenizer(folder, config)  # before the weights: its own peak is not added to theirs
+    tokenizer = load_tokenizer(folder, config)  # before the weights: parsing it needs much memory for a moment
     weights = _read_weights(folder, config)
     target, order, names = _read_labels(config, folder)
     for name in ("classifier.weight", "classifier.bias"):
@@ -148,7 +148,7 @@ def _read_weights(folder, config):
     single = folder / "model.safetensors"
     try:
         with quiet():
-            # transformers only maps the file: weights that stay right when it changes would be a copy beside the map.
+            # transformers maps the file into memory: weights that do not change with the file would be a second copy.
             given = {"state_dict": read_weights_file(single)} if single.is_file() else {}
             model, report = transformers.BertForSequenceClassification.from_pretrained(
                 None if given else folder,

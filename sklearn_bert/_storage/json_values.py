@@ -1,8 +1,8 @@
-"""Plain values of Python and NumPy to JSON and back, with their types and dtypes.
+"""Convert plain values of Python and NumPy to JSON and back, with their types and dtypes.
 
 JSON has no tuples, arrays, NaN, or keys other than str. Such a value is written as an object with one
-key, which names its kind. Decoding makes values of the kinds listed here and nothing else, so a file
-cannot run code.
+key, which names its kind. Decoding only creates values of the kinds listed here, so a file cannot run
+code.
 """
 
 import math
@@ -33,6 +33,10 @@ def encode(value, classes=()):
     classes : sequence of type
         Classes whose objects are encoded by class name and attributes.
 
+    Returns
+    -------
+    encoded : None, bool, int, float, str, list or dict
+
     Raises
     ------
     NotPlainError
@@ -62,6 +66,17 @@ def encode(value, classes=()):
 
 def decode(value, classes=()):
     """Decode what `encode` returned, to an equal value of the same type.
+
+    Parameters
+    ----------
+    value : object
+        A value that `json.loads` returned.
+    classes : sequence of type
+        Classes whose objects may be created.
+
+    Returns
+    -------
+    decoded : object
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The model card of a stored estimator: README.md, for people, with the metadata that the Hugging Face hub reads."""
+"""The model card of a stored estimator: a README.md for people, with metadata for the Hugging Face hub."""
 
 import os
 
@@ -14,7 +14,7 @@ _TASKS = {
     "regression": "numbers",
 }
 _MAX_LABELS = 50
-# Filled in by Jinja, which torch requires, in one pass: template syntax in a label or a parameter stays text.
+# Jinja, which torch requires, fills it in one pass: template syntax in a label or a parameter stays text.
 _TEMPLATE = """\
 ---
 {{ card_data }}
@@ -58,11 +58,15 @@ def estimator_card(estimator, class_name, labels, stored):
     estimator : BertClassifier or BertRegressor
         Fitted.
     class_name : str
-        Of the public class.
+        Name of the public class.
     labels : sequence or None
-        The labels in the order of the logits; None if these are numbers.
+        The labels in the order of the logits; None for a regressor.
     stored : collection of str
         The names of the parameters that the folder holds.
+
+    Returns
+    -------
+    card : str
     """
     params, defaults = estimator.get_params(deep=False), type(estimator)().get_params(deep=False)
     scores = getattr(estimator, "validation_scores_", None)
@@ -95,13 +99,17 @@ def model_card(
     names : list of str or None
         The labels.
     n_columns, n_rows : int
-        Texts per row, and rows of the fit; 0 if unknown.
+        Number of texts per row, and number of rows of the fit; 0 if unknown.
     metrics : dict of float
     parameters : dict
-        The constructor's parameters that are not its defaults.
+        The constructor's parameters that differ from their defaults.
     versions : dict of str
     transformers_incompatibility : str or None
         Why transformers cannot open the folder.
+
+    Returns
+    -------
+    card : str
     """
     data = ModelCardData(
         library_name="sklearn_bert" if transformers_incompatibility else "transformers",
@@ -138,6 +146,6 @@ def _code(text):
 
 
 def _without_folders(value):
-    """A parameter's value; of a path only the last part, since its folders are private to this machine."""
+    """A parameter's value; of a path only the last part, since the names of its folders are private."""
     is_path = isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.isabs(value))
     return os.path.basename(os.path.normpath(value)) if is_path else value

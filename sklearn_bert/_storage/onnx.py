@@ -1,6 +1,6 @@
-"""Export of a fitted module to an ONNX file, with the tokenizer beside it, for serving without torch.
+"""Export a fitted module to an ONNX file, with the tokenizer beside it, to predict without torch.
 
-The packages that write ONNX are an optional dependency, so they are imported where they are used.
+The packages that write ONNX are optional dependencies, so they are imported where they are used.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
     Parameters
     ----------
     path : path
-        Of the file; its folder must exist.
+        The path of the file; its folder must exist.
     module : BertModule
     head : dict of ndarray
         Weights of the last layer, used instead of the module's.
@@ -42,9 +42,9 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
     Raises
     ------
     ImportError
-        If the extra is not installed, or torch cannot export the attention of encoders.
+        If the extra is not installed, or torch is older than 2.8.
     OSError
-        If the folder does not exist.
+        If the folder does not exist, or a file cannot be written.
     ValueError
         If the tokenizer is not one of the `tokenizers` package.
     """
@@ -56,10 +56,10 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
         )
     if torch.__version__ < (2, 8):
         raise ImportError(
-            f"export_onnx needs torch 2.8 or later, got {torch.__version__}, whose exporter takes no model with a text "
-            "of any length. Install a later one: pip install 'torch>=2.8'."
+            f"export_onnx needs torch 2.8 or later, got {torch.__version__}, whose exporter cannot export a model "
+            "for texts of any length. Install a later one: pip install 'torch>=2.8'."
         )
-    check_fast(tokenizer, "cannot stand beside the model: it is written in Python")
+    check_fast(tokenizer, "cannot be written to a tokenizer.json")
     path = Path(path)
     if not path.parent.is_dir() or path.is_dir():
         raise OSError(
@@ -77,7 +77,7 @@ def write_onnx(path, module, head, tokenizer, max_length, metadata):
 
 
 def _float32_twin(module, head):
-    """The module on the CPU, in float32 and ready to predict; what is so already is not copied."""
+    """The module on the CPU, in float32 and evaluation mode, with another head; such weights are not copied."""
     shared = {id(p): nn.Parameter(p.detach().to("cpu", torch.float32), p.requires_grad) for p in module.parameters()}
     twin = deepcopy(module, shared).to("cpu", torch.float32).eval()
     twin.load_state_dict({name: torch.from_numpy(array) for name, array in head.items()}, strict=False, assign=True)
@@ -96,9 +96,9 @@ class _Logits(nn.Module):
 
 
 def _export(module):
-    """The ONNX program, with dynamic batch size and length; a batch of a bi-encoder has two rows for each pair."""
+    """The ONNX program, with dynamic batch size and length; for a bi-encoder, a batch has two rows for each pair."""
     n_texts = 2 if module.bi_encoder else 1
-    # Separate tensors: the exporter takes the same tensor twice for one input.
+    # Three separate tensors: the exporter would merge inputs that are the same tensor.
     examples = tuple(torch.ones(2 * n_texts, 7, dtype=torch.int64) for _ in _INPUTS)
     axes = {0: n_texts * torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     return torch.onnx.export(
@@ -113,7 +113,7 @@ def _export(module):
 
 
 def _self_contained(tokenizer, max_length):
-    """A tokenizer of the `tokenizers` package that truncates and pads without arguments."""
+    """A tokenizer of the `tokenizers` package whose settings for truncation and padding are stored in its file."""
     standalone = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     standalone.enable_truncation(max_length)
     standalone.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)

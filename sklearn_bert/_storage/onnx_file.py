@@ -1,19 +1,19 @@
-"""An ONNX program becomes a file, one weight at a time.
+"""Write an ONNX program to a file, one weight at a time.
 
-protobuf would hold all weights three times: in the message, in the bytes that it becomes, and while these grow. So the
-message is made without them, and their fields are appended to the one that holds the graph: the order of the fields
-of a message is free.
+protobuf would need memory for all weights three times: in the message, in its serialised bytes, and while these grow.
+So the message is created without the weights, and their fields are appended to the field of the graph: the fields of a
+message may be in any order.
 """
 
 import numpy as np
 
 _GRAPH, _INITIALIZER, _RAW_DATA = (7, 5, 9)  # numbers of fields, in onnx.proto
 _LENGTH_DELIMITED = 2
-_LARGEST = 2**31 - 2**24  # bytes of weights; a message of protobuf has at most 2**31, the graph included
+_LARGEST = 2**31 - 2**24  # bytes of weights; a protobuf message, with the graph, has at most 2**31
 
 
 def save_program(program, path):
-    """Write a `torch.onnx.ONNXProgram` to the file `path`; weights too large for one file are in a second one.
+    """Write a `torch.onnx.ONNXProgram` to the file `path`; weights that are too large go to a second file.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def _start(onnx, name, array):
 
 
 def _head(field, n_bytes):
-    """What stands before the bytes of a field: its number and type, and how many they are, as a varint."""
+    """The bytes before the content of a field: its number and type, and the number of bytes as a varint."""
     varint = bytearray([field << 3 | _LENGTH_DELIMITED])
     while n_bytes > 0x7F:
         varint.append(n_bytes & 0x7F | 0x80)

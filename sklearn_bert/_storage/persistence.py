@@ -1,7 +1,7 @@
-"""Saving a fitted estimator to a pickle or a folder, and loading it: what is stored, and on which device it computes.
+"""Save a fitted estimator to a folder or an ONNX file, and load it again.
 
-Both hold the weights once, and what is needed to build a net with them. The estimator's other attributes are
-stored as they are, so a new parameter or fitted attribute needs no line here.
+A folder holds the weights once, and what is needed to build a net with them. The other attributes of the estimator are
+stored as they are, so a new parameter or fitted attribute needs no change here.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ _CURES = {
 
 
 class StorableMixin(PicklableMixin):
-    """Saving to folders and files, and loading, in addition."""
+    """Adds saving to folders and ONNX files, and loading, to pickling."""
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write the fitted estimator to a folder that holds no code: JSON, safetensors and the tokenizer's files.
 
-        Stored are its parameters and what `fit` learned, but not metadata requests and callbacks.
+        The folder holds its parameters and what `fit` learned, but no metadata requests and no callbacks.
 
         Parameters
         ----------
         folder : str or path
-            A new or empty folder, or one that this method wrote before: that one is replaced as a
-            whole. A crash leaves the old or the new one there, or, between two renames, the old one beside
-            it as ``.NAME.XXXXXXXX.old``.
+            A new or empty folder, or one that this method wrote before, which is replaced as a whole. A crash
+            leaves either the old or the new folder. If it comes just between the two, the old one is beside
+            the path, as ``.NAME.XXXXXXXX.old``.
 
         Raises
         ------
         OSError
-            If something else is there, or the folder cannot be written.
+            If the folder holds other files, or cannot be written.
         TypeError
             If a label or a fitted attribute is of a type that JSON cannot hold.
 
         Warns
         -----
         UserWarning
-            If a parameter is of a type that JSON cannot hold; it has its default after loading.
+            If a parameter is of a type that JSON cannot hold; after loading it has its default value.
 
         Examples
         --------
@@ -104,19 +104,19 @@ class StorableMixin(PicklableMixin):
         """Write the model as an ONNX file, and its tokenizer beside it as ``tokenizer.json``.
 
         The file takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` of shape (n_texts, length)
-        with any number of texts of any length up to the model's limit, and returns logits in the order of
+        for any number of texts of any length up to the model's limit, and returns logits in the order of
         `classes_`, or numbers in y's units. With ``pair_encoding="bi_encoder"``, rows 2i and 2i + 1 are the
         texts of pair i. Its metadata hold "labels" and "problem_type" as JSON.
 
         Parameters
         ----------
         path : str or path
-            The file, such as ``"served/model.onnx"``, in a folder that exists.
+            The file, such as ``"served/model.onnx"``, in an existing folder.
 
         Raises
         ------
         ImportError
-            If the extra is not installed: ``pip install 'sklearn-bert[onnx]'``.
+            If the extra is not installed (``pip install 'sklearn-bert[onnx]'``), or torch is older than 2.8.
         OSError
             If the file cannot be written.
         ValueError
@@ -157,28 +157,29 @@ class StorableMixin(PicklableMixin):
             A folder that `save_pretrained` wrote; or a folder or model id of a fine-tuned
             ``BertForSequenceClassification`` of transformers, whose labels become the classes.
         device : str or torch.device, default=None
-            Device to compute on. None is the stored parameter `device`.
+            Where to compute. None is the stored parameter `device`.
         precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default=None
-            Floating point format of the matrix products. None is the stored parameter `precision`.
+            Floating-point format of the matrix products. None is the stored parameter `precision`.
 
         Returns
         -------
         estimator : object
-            Ready to predict. For a model of transformers, `fit` trains its encoder further.
+            A fitted estimator. If it came from transformers, `fit` starts from its encoder.
 
         Raises
         ------
         OSError
-            If the folder or a file is missing, damaged, or a link out of the folder.
+            If the folder or a file is missing or damaged, or a file is a link to a path outside the folder.
         ValueError
-            If the folder holds the other estimator, another architecture, or an unknown format, or if `precision` is
+            If the folder holds the other estimator, another architecture or an unknown format, or if `precision` is
             unknown.
 
         Examples
         --------
         See `save_pretrained`.
         """
-        # One thread at a time, as in fit; the caller's random state is kept. Weights of inference mode never train.
+        # One thread at a time, as in fit; the caller's random state is kept. In inference mode, the weights could never
+        # be trained.
         with seeded(0, torch.device("cpu")), torch.inference_mode(False):
             path = Path(folder).expanduser()
             state = read_manifest(path)
@@ -193,11 +194,11 @@ class StorableMixin(PicklableMixin):
 
     @classmethod
     def _kind(cls):
-        """Name of the public class that this one is, or is derived from."""
+        """The name of the public class, of which this class may be a subclass."""
         return next(base.__name__ for base in cls.__mro__ if base.__name__ in _ESTIMATORS)
 
     def _names(self):
-        """The labels in the order of the logits; None if these are numbers."""
+        """The labels in the order of the logits; None for a regressor."""
         return getattr(self, "label_names_", getattr(self._target, "classes", None))
 
     def _encoded_parameters(self):
@@ -248,9 +249,9 @@ class StorableMixin(PicklableMixin):
             settings = {name: decode(value) for name, value in state["text_encoder"].items()}
             attributes |= {"tokenizer_": tokenizer, "_text_encoder": TextEncoder(tokenizer, **settings)}
             estimator._adopt(cls.net_class.from_weights(weights, config, params), attributes)
-        except Exception as error:  # a complete file can hold anything that this package does not write
+        except Exception as error:  # the checksums are right, but the content may be anything
             raise ValueError(
-                f"{str(folder)!r} is whole, but not what this version of the package expects: {error}. "
+                f"{str(folder)!r} is complete, but not what this version of the package expects: {error}. "
                 "Load it with the version that wrote it (see README.md there), or fit again."
             ) from error
         return estimator
@@ -262,8 +263,8 @@ class StorableMixin(PicklableMixin):
         kind = "BertRegressor" if isinstance(target, RegressionTarget) else "BertClassifier"
         if kind != cls._kind():
             raise ValueError(
-                f"{str(folder)!r} holds a model of problem type {target.problem_type!r}, which is no {cls._kind()}'s. "
-                f"Load it with {kind}.from_pretrained."
+                f"{str(folder)!r} holds a model of problem type {target.problem_type!r}, which is not for "
+                f"{cls._kind()}. Load it with {kind}.from_pretrained."
             )
         estimator = cls(str(folder), pooling="pooler", pair_encoding="cross_encoder", long_text="truncate")
         max_length = resolve_max_length(None, tokenizer, count_positions(config), 1)

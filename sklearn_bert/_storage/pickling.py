@@ -1,7 +1,8 @@
-"""Pickles and copies of a fitted estimator: its state in plain values, and the way back.
+"""Pickle and copy a fitted estimator: its state is converted to plain values and back.
 
-The net becomes its weights as arrays, the config as JSON, the tokenizer as its files. So a pickle holds the weights
-once and no code of torch or transformers, its hash does not change with use, and skops can store an estimator too.
+The net is stored as arrays, the config as JSON, the tokenizer as the content of its files. So a pickle holds the
+weights once and no code of torch or transformers, its hash does not change with use, and skops can store an estimator,
+too.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ class PicklableMixin:
     net_class: type[InferenceNet] = InferenceNet
 
     def __copy__(self) -> Self:
-        """A shallow copy has the same net."""
+        """Return a shallow copy, which shares the net."""
         twin = type(self).__new__(type(self))
         vars(twin).update(vars(self))
         return twin
 
     def __getstate__(self):
         state = super().__getstate__() | {"_stored": {"format": PICKLE_FORMAT, "versions": versions()}}
-        # A path of this system's class cannot be made on another system.
+        # The class of a path depends on the system: a PosixPath cannot be created on Windows.
         state |= {name: PurePath(value) for name, value in state.items() if isinstance(value, Path)}
         if "net_" in state:
             settings = {name: value for name, value in vars(self._text_encoder).items() if name != "tokenizer"}
@@ -50,7 +51,7 @@ class PicklableMixin:
         warn_if_versions_differ(type(self).__name__, stored["versions"])
         if "net_" in state:
             with seeded(0, torch.device("cpu")):  # one thread at a time loads
-                # The tokenizer first: while it is parsed, it takes much more memory than afterwards.
+                # The tokenizer first: parsing it needs much memory for a moment, which the weights should not add to.
                 tokenizer = _tokenizer_of(state["tokenizer_"], config_from_json(state["net_"]["config"]))
                 net = self.net_class.from_plain(state["net_"])
             text_encoder = TextEncoder(tokenizer, **state["_text_encoder"])
@@ -60,7 +61,7 @@ class PicklableMixin:
             self._move_to_available_device()
 
     def _move_to_available_device(self, precision=None):
-        """Move the net to a device of this machine; a `precision` of None is that of the fit, or "auto" again."""
+        """Move the net to an available device; `precision=None` is that of the fit, resolved again if it was "auto"."""
         if precision is None:
             precision = "auto" if self.precision == "auto" else self.net_.precision
         device, precision = resolve_available(self.device, precision)
@@ -69,7 +70,7 @@ class PicklableMixin:
 
 
 def _files_of(tokenizer):
-    """The content of a tokenizer's files, by name: a dict of bytes."""
+    """The content of a tokenizer's files, as a dict of bytes by file name."""
     with TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()}

@@ -1,7 +1,7 @@
 """The format of stored estimators, and the versions that wrote them.
 
-The format number grows when code for the old format cannot read the new one. The versions of libraries
-are for people, and for error messages.
+The format number increases if code for the old format cannot read the new one. The versions of the libraries
+appear in warnings, error messages and the model card.
 """
 
 import importlib.metadata
@@ -17,13 +17,13 @@ _LIBRARIES = ("scikit-learn", "numpy", "torch", "transformers", "tokenizers", "s
 
 
 def versions():
-    """Versions of Python, of this package and of the libraries that it uses: a dict of str."""
+    """Versions of Python, this package and the libraries that it uses, as a dict of str."""
     found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {"sklearn_bert": __version__, "python": platform.python_version(), **found}
 
 
 class StoredVersionWarning(InconsistentVersionWarning):
-    """scikit-learn's warning about a pickle of another version, for the libraries that matter here."""
+    """scikit-learn's warning about a pickle of another version, extended to the libraries that matter here."""
 
     def __init__(self, name, stored):
         scikit_learn = "scikit-learn"
@@ -43,13 +43,13 @@ class StoredVersionWarning(InconsistentVersionWarning):
 
 
 def warn_if_versions_differ(name, stored):
-    """Warn that an estimator of this class was pickled with other versions than these."""
+    """Warn if an estimator of this class was pickled with other versions than the installed ones."""
     if _differences(stored):
         warnings.warn(StoredVersionWarning(name, stored), stacklevel=3)
 
 
 def _differences(stored):
-    """Names and stored versions of libraries of which another feature release, such as 5.17, is here."""
+    """Names and stored versions of the libraries of which another feature release (such as 5.17) is installed."""
     here = versions()
     pairs = [(name, version, here[name]) for name, version in stored.items() if name in _LIBRARIES]
     return [(name, old) for name, old, new in pairs if old.split(".")[:2] != new.split(".")[:2]]
@@ -72,6 +72,7 @@ def check_format(number, made_by, what, expected=FORMAT):
     Raises
     ------
     ValueError
+        If the number is another one.
     """
     if number == expected:
         return

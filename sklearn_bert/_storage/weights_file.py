@@ -1,7 +1,7 @@
-"""Reading a safetensors file into memory that nothing else uses.
+"""Read a safetensors file into memory that nothing else uses.
 
-The library maps the file into memory. A copy of the map is the weights twice, and a map without a copy changes with
-the file.
+The library maps the file into memory. With a copy of the map, the weights would be in memory twice; without a copy,
+they would change with the file.
 """
 
 import json
@@ -31,9 +31,9 @@ def read_weights_file(path):
     OSError
         If the file cannot be read.
     safetensors.SafetensorError
-        If it is no safetensors file.
+        If it is not a valid safetensors file.
     """
-    with safe_open(path, framework="pt"):  # checks the whole header: places and sizes
+    with safe_open(path, framework="pt"):  # checks the whole header: offsets and sizes
         pass
     with open(path, "rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))

@@ -104,7 +104,7 @@ def test_a_truncated_file_is_an_error_that_names_it(folder, name):
     for i in range(PARTS):
         (folder / name).write_bytes(content[: len(content) * i // PARTS])
         with pytest.raises(
-            OSError, match=re.escape(f"The file {name!r} in {str(folder)!r} is not as it was written: ")
+            OSError, match=re.escape(f"The file {name!r} in {str(folder)!r} has changed since it was written: ")
         ):
             read_manifest(folder)
 
@@ -117,7 +117,7 @@ def test_a_flipped_bit_anywhere_is_an_error(folder, name):
         place = n_header * i // PARTS
         content[place] ^= 1 << (i % 8)
         (folder / name).write_bytes(content)
-        with pytest.raises((OSError, ValueError), match=r"is not as it was written|which reads format"):
+        with pytest.raises((OSError, ValueError), match=r"has changed since it was written|which reads format"):
             read_manifest(folder)
         content[place] ^= 1 << (i % 8)
 
@@ -125,7 +125,7 @@ def test_a_flipped_bit_anywhere_is_an_error(folder, name):
 def test_the_error_for_a_damaged_file_names_the_cure(folder):
     (folder / "config.json").write_text("{}")
     message = (
-        f"The file 'config.json' in {str(folder)!r} is not as it was written: its content does not have the "
+        f"The file 'config.json' in {str(folder)!r} has changed since it was written: its content does not have the "
         f"checksum written in {STATE}. Copy the folder again from where it came, or save the estimator again with "
         "save_pretrained."
     )
@@ -180,7 +180,8 @@ def test_an_unknown_format_is_an_error(folder, number):
 )
 def test_a_manifest_without_the_expected_json_is_an_error(folder, text):
     (folder / STATE).write_bytes(text.encode("latin-1"))
-    with pytest.raises(OSError, match=re.escape(f"The file {STATE!r} in {str(folder)!r} is not as it was written: ")):
+    message = f"The file {STATE!r} in {str(folder)!r} has changed since it was written: "
+    with pytest.raises(OSError, match=re.escape(message)):
         read_manifest(folder)
 
 
@@ -277,7 +278,7 @@ def test_write_folder_refuses_a_folder_with_other_files(folder, parts, damaged):
     if damaged:
         (folder / STATE).write_text("{")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(OSError, match=re.escape(f"{str(folder)!r} exists and holds other things than a stored")):
+    with pytest.raises(OSError, match=re.escape(f"{str(folder)!r} exists and holds files that are not of a stored")):
         write_folder(folder, **parts)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -285,8 +286,8 @@ def test_write_folder_refuses_a_folder_with_other_files(folder, parts, damaged):
 def test_write_folder_refuses_the_path_of_a_file(parts, tmp_path):
     (tmp_path / "file").write_text("years of work")
     message = (
-        f"{str(tmp_path / 'file')!r} exists and holds other things than a stored estimator: file. Expected a new or "
-        "empty folder, or one that save_pretrained wrote. Choose another name."
+        f"{str(tmp_path / 'file')!r} exists and holds files that are not of a stored estimator: file. Expected a new "
+        "or empty folder, or one that save_pretrained wrote. Choose another name."
     )
     with pytest.raises(OSError, match=exactly(message)):
         write_folder(tmp_path / "file", **parts)
@@ -303,5 +304,5 @@ def test_an_error_while_writing_leaves_the_old_folder(folder, parts, monkeypatch
 
 def test_from_pretrained_checks_the_files(folder):
     (folder / "tokenizer.json").write_text("{}")
-    with pytest.raises(OSError, match=r"The file 'tokenizer\.json' in .* is not as it was written"):
+    with pytest.raises(OSError, match=r"The file 'tokenizer\.json' in .* has changed since it was written"):
         BertClassifier.from_pretrained(folder)

@@ -94,7 +94,7 @@ FORMS = {
     "mean": ({"pooling": "mean"}, False, "the pooling is 'mean', BERT's is 'pooler'"),
     "cls": ({"pooling": "cls"}, False, "the pooling is 'cls', BERT's is 'pooler'"),
     "mlp": ({"hidden_layer_sizes": (8,)}, False, "the head has hidden layers"),
-    "bi_encoder": ({"pair_encoding": "bi_encoder"}, True, "the head compares two texts that are encoded one by one"),
+    "bi_encoder": ({"pair_encoding": "bi_encoder"}, True, "the head compares two texts that are encoded separately"),
 }
 
 
@@ -255,7 +255,7 @@ def test_a_model_for_the_other_estimator_is_an_error_that_names_it(transformers_
     folder = transformers_model(**config)
     other = BertClassifier if loader is BertRegressor else BertRegressor
     message = (
-        f"{str(folder)!r} holds a model of problem type {expected!r}, which is no {loader.__name__}'s. "
+        f"{str(folder)!r} holds a model of problem type {expected!r}, which is not for {loader.__name__}. "
         f"Load it with {other.__name__}.from_pretrained."
     )
     with pytest.raises(ValueError, match=exactly(message)):

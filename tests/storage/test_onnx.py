@@ -172,7 +172,7 @@ def test_export_onnx_of_a_slow_tokenizer_is_an_error(tiny_bert, reviews, tmp_pat
     estimator = BertClassifier(tiny_bert, **FAST).fit(*reviews)
     monkeypatch.setattr(type(estimator.tokenizer_), "is_fast", False)
     message = (
-        f"The tokenizer {type(estimator.tokenizer_).__name__} cannot stand beside the model: it is written in Python. "
+        f"The tokenizer {type(estimator.tokenizer_).__name__} cannot be written to a tokenizer.json. "
         "Expected a fast tokenizer, one with a tokenizer.json. Choose a checkpoint that has one."
     )
     with pytest.raises(ValueError, match=exactly(message)):
@@ -199,8 +199,8 @@ def test_export_onnx_with_a_torch_that_cannot_export_is_an_error_that_names_what
     estimator = BertClassifier(tiny_bert, **FAST).fit(*reviews)
     monkeypatch.setattr(torch, "__version__", TorchVersion("2.7.1+cu126"))
     message = (
-        "export_onnx needs torch 2.8 or later, got 2.7.1+cu126, whose exporter takes no model with a text of any "
-        "length. Install a later one: pip install 'torch>=2.8'."
+        "export_onnx needs torch 2.8 or later, got 2.7.1+cu126, whose exporter cannot export a model for texts of "
+        "any length. Install a later one: pip install 'torch>=2.8'."
     )
     with pytest.raises(ImportError, match=exactly(message)):
         estimator.export_onnx(tmp_path / "model.onnx")

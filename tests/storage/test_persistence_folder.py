@@ -118,7 +118,7 @@ def test_loading_a_path_that_is_no_folder_is_an_error(tmp_path):
 def test_loading_a_complete_folder_with_unexpected_content_is_an_error(classifier, tmp_path, change):
     classifier.save_pretrained(tmp_path / "model")
     seal(tmp_path / "model", change)
-    message = f"{str(tmp_path / 'model')!r} is whole, but not what this version of the package expects: "
+    message = f"{str(tmp_path / 'model')!r} is complete, but not what this version of the package expects: "
     with pytest.raises(ValueError, match=re.escape(message)):
         BertClassifier.from_pretrained(tmp_path / "model")
 
