@@ -1,7 +1,7 @@
-"""What the classifier and the regressor share: `fit` in its steps, and the way from X to logits.
+"""The base class of the classifier and the regressor: the steps of `fit`, and the logits of X.
 
-Think twice before adding to the base class: a rule about y belongs to the target, one about batches
-or training to the net. Text leaves NumPy here once, and logits return here once.
+Think twice before adding to it: rules about y belong to the target, rules about batches or training to the
+net. Only here, X becomes a dataset and the logits become a float64 array.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from ._typing import Targets, fit_context
 class BaseBertEstimator(
     CallbackSupportMixin, FittedAttributes, TextInputMixin, ExplainMixin, StorableMixin, BaseEstimator
 ):
-    """Base of `BertClassifier` and `BertRegressor`; not to be used directly.
+    """Base class of `BertClassifier` and `BertRegressor`; do not use it directly.
 
     A subclass defines how y becomes a target (`_check_y`, `_target_params`) and what its predict
     methods make of the logits.
@@ -84,9 +84,9 @@ class BaseBertEstimator(
             The targets; their shape and dtype choose the mode.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows; only their ratios matter. A row of weight 0 counts as absent.
-        X_val, y_val, sample_weight_val : default=None
-            Texts, targets and weights to judge each epoch by, in the forms of the others. The weights of
-            the best epoch are kept. `early_stopping` then holds out no rows of `X`.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Texts, targets and weights on which each epoch is scored, in the same forms as `X`, `y` and
+            `sample_weight`. The weights of the best epoch are kept. `early_stopping` then holds out no rows.
 
         Returns
         -------
@@ -99,9 +99,9 @@ class BaseBertEstimator(
             If `X`, `y` or a parameter is not as expected, or the training diverges; the message says
             what to do.
         OSError
-            If the checkpoint cannot be loaded, or `checkpoint_dir` not be written.
+            If the checkpoint cannot be loaded, or `checkpoint_dir` cannot be written.
         MemoryError
-            If the device has too little memory for one row at a time.
+            If the device has too little memory for a single row.
         """
         if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
             raise ValueError(
@@ -115,7 +115,7 @@ class BaseBertEstimator(
         return self
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
-        """One more epoch, on these rows; `classes` are all that will ever come."""
+        """Train one more epoch, on these rows; `classes` are all classes that will ever occur."""
         if self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: its rows are all trained on. Pass False."
@@ -132,7 +132,10 @@ class BaseBertEstimator(
 
     @contextmanager
     def _fit_task(self, X, y, sample_weight, max_epochs):
-        """A fit that succeeds or changes nothing, for scikit-learn's callbacks a task; yields the bridge to them."""
+        """The context of a fit, which is a task of scikit-learn's callbacks; yields the bridge to them.
+
+        If the fit fails, the estimator is not changed.
+        """
         context = self._init_callback_context(max_subtasks=max_epochs)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         context.call_on_fit_task_begin(estimator=self, **data)
@@ -160,7 +163,7 @@ class BaseBertEstimator(
         warn_if_unknown(self.unknown_tokens_)
 
     def _split(self, rows, held_out, seed):
-        """Rows to train on and rows to validate on, None if there are none."""
+        """The rows to train on, and the rows to validate on or None."""
         if not self.early_stopping or held_out is not None:
             return rows, held_out
         mask = rows.target_class.choose_validation_rows(rows.y, self.validation_fraction, seed)
@@ -174,7 +177,7 @@ class BaseBertEstimator(
         return rows.take(~mask), rows.take(mask)
 
     def _prepare(self, plan, target, rows):
-        """An untrained net around the checkpoint, or the fitted weights, the encoder of its texts, and their origin."""
+        """A net with the weights of the checkpoint or the earlier fit, its text encoder, and the tokenizer's origin."""
         if plan.resume:
             self.net_.check_structure()
             config, tokenizer = deepcopy(self.module_.config), deepcopy(self.tokenizer_)
@@ -211,8 +214,8 @@ class BaseBertEstimator(
         return net, text_encoder, origin
 
     def _train(self, net, plan, target, text_encoder, dataset, held_out, bridge):
-        """Train the net; what an estimator with it has learned, by attribute, but for the net."""
-        judged = None if held_out is None else make_validation(held_out, target, text_encoder, self.scoring, self)
+        """Train the net, and return the fitted attributes by name, without the net."""
+        validation = None if held_out is None else make_validation(held_out, target, text_encoder, self.scoring, self)
         reports = {"truncation_": text_encoder.report(dataset), "unknown_tokens_": text_encoder.unknown_tokens(dataset)}
         learned = partial(learned_attributes, target=target, text_encoder=text_encoder, **reports)
         net.callbacks = make_callbacks(
@@ -223,7 +226,7 @@ class BaseBertEstimator(
             bridge=bridge and bridge(lambda net: learned(net) | {"net_": net}),
             callbacks=self.callbacks,
         )
-        net.fit(dataset, validation=judged)
+        net.fit(dataset, validation=validation)
         return learned(net)
 
     # -- what a fit checks first --------------------------------------------------------------------------
@@ -258,7 +261,7 @@ class BaseBertEstimator(
         return rows.target_class(rows.y, rows.weights, **params)
 
     def _resumed_target(self, rows, classes):
-        """The target as the parameters now ask for it, with the classes, labels or scale of the earlier fit."""
+        """The target for the current parameters, with the classes, labels or scale of the earlier fit."""
         if rows.target_class is not type(self._target):
             raise ValueError(
                 f"y is of problem type {rows.target_class.problem_type!r}, but {type(self).__name__} was fitted on "
@@ -269,7 +272,7 @@ class BaseBertEstimator(
     # -- prediction -----------------------------------------------------------------------------------------
 
     def to_dataset(self, X: ArrayLike) -> Dataset[Any]:
-        """Encode texts as `fit` did: the dataset that ``net_`` takes.
+        """Encode texts as `fit` did, as a dataset for ``net_``.
 
         Parameters
         ----------
@@ -280,11 +283,16 @@ class BaseBertEstimator(
         -------
         dataset : torch.utils.data.Dataset
             Token ids, cut to `max_length`, for ``net_.forward``, ``net_.predict_proba`` and ``net_.predict``.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not as expected, or has another number of text columns than in `fit`.
         """
         check_is_fitted(self)
         return self._text_encoder.encode(self._check_X(X, reset=False))
 
     def _logits(self, X):
-        """Texts to (n_samples, num_labels) float64 logits, in the order of the rows."""
+        """The logits of texts, (n_samples, num_labels) float64, in the order of the rows."""
         dataset = self.to_dataset(X)
         return self.net_.predict_logits(dataset, self.verbose).astype(np.float64)

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, which scikit-learn 1.9 introduced; with an older one only `set_callbacks` is missing."""
+"""scikit-learn's callbacks, which version 1.9 introduced. With an older version, only `set_callbacks` is missing."""
 
 from contextlib import nullcontext
 
@@ -7,13 +7,13 @@ try:
 except ImportError:
 
     class _NoCallbacks:
-        """The context of a fit that calls nothing."""
+        """A callback context that does nothing."""
 
         def subcontext(self, *args, **kwargs):
             return self
 
         def call_on_fit_task_begin(self, **kwargs):
-            """Call nothing, and do not ask to stop."""
+            """Call nothing, and return None, so that the fit does not stop."""
 
         call_on_fit_task_end = call_on_fit_task_begin
 

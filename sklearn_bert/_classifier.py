@@ -1,4 +1,4 @@
-"""The classifier: one label per row or several, from what y looks like."""
+"""The classifier: one label per row or several, depending on y."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It needs the fewest pairs, above all if
         the checkpoint is a sentence encoder. `max_length` then applies to each text, and texts of very
         different lengths cost up to twice as much. "cross_encoder" encodes both texts together, as BERT
-        does, so each word attends to both texts. Compare it for entailment or question answering with many
-        thousands of pairs. "auto" is "bi_encoder" with ``head_init="linear_probe"``,
+        does, so each word attends to both texts. It may be better for entailment or question answering with
+        many thousands of pairs. "auto" is "bi_encoder" with ``head_init="linear_probe"``,
         otherwise "cross_encoder".
     hidden_layer_sizes : array-like of int, default=()
         Widths of GELU layers between the pooled output and the last linear layer. With any such layer,
@@ -93,10 +93,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     max_epochs : int, default=3
         **Training.** Number of passes over the training rows.
     max_seconds : float, default=None
-        Maximum number of seconds that `fit` takes, from its begin. The learning rate is planned for as many
-        steps as fit in, which is measured while training, and has decayed when the time is up, in the middle
-        of an epoch if need be. At least one step is made. Two fits need not be equal, since a machine is
-        not always equally fast. None is no limit but `max_epochs`.
+        Maximum number of seconds that `fit` takes. The training ends when the time is up, even in the middle
+        of an epoch. The time of a step is measured during training, and the learning rate is planned for the
+        number of steps that fit in. At least one step is made. Two fits may differ, since the speed of a
+        machine varies. None means that only `max_epochs` is the limit.
     batch_size : int, default=32
         Number of rows in a training step. In prediction, a batch holds at most as many tokens as
         `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
@@ -111,11 +111,12 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     learning_rate : float or "auto", default="auto"
         Peak learning rate of AdamW [2]_. The rate rises linearly during the warm-up and then falls linearly
         towards 0. "auto" is 5e-5 for 12 layers of hidden size 768, as in bert-base. It is lower for wider and
-        deeper models, and higher for narrower ones: 1e-4 for 384. RoBERTa and DeBERTa have lower ones.
+        deeper models, for RoBERTa and for DeBERTa, and higher for narrower models: 1e-4 for 384.
     head_learning_rate : float, "auto" or None, default="auto"
         Peak learning rate of the head: the last linear layer and the layers of `hidden_layer_sizes`. None
-        is `learning_rate`. "auto" is so, too, unless the encoder is frozen, the head starts at random (a
-        random `head_init`, or hidden layers) and `learning_rate` is "auto": then it is 100 times that.
+        is `learning_rate`. "auto" is `learning_rate`, too, with one exception: it is 100 times as large if
+        the encoder is frozen, the head starts with random weights (a random `head_init`, or hidden layers)
+        and `learning_rate` is "auto".
     layer_decay : float, default=1.0
         Factor of the learning rate from each encoder layer to the one below it; the last layer has
         `learning_rate` [6]_. Values of about 0.8 to 0.95 keep more of the pretrained lower layers.
@@ -228,7 +229,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     truncation_ : TruncationReport
         Number of rows that `max_length` cut, number of tokens cut, and length of the longest row.
     unknown_tokens_ : UnknownTokensReport
-        Number of rows of which the tokenizer knows nothing, and fraction of tokens that are unknown.
+        Number of rows with unknown tokens only, and fraction of tokens that are unknown.
     tokenizer_ : transformers tokenizer
         The tokenizer of the checkpoint.
     module_ : BertModule
@@ -373,7 +374,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    if TYPE_CHECKING:  # scikit-learn's own, which has no annotations
+    if TYPE_CHECKING:  # scikit-learn's method has no annotations
 
         def score(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> float: ...
 
@@ -417,7 +418,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         return self._target.predict_proba(logits)
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
-        """Predict the logarithms of the probabilities, also of those that are too small for float64.
+        """Predict the logarithms of the probabilities, even of those that are too small for float64.
 
         Parameters
         ----------
@@ -433,7 +434,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         return self._target.predict_log_proba(logits)
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Scores before softmax or sigmoid.
+        """Compute the scores before softmax or sigmoid.
 
         Parameters
         ----------
@@ -463,7 +464,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Train one more epoch, on these rows only: for data that arrives in parts.
+        """Train one more epoch, on these rows only, for data that arrives in parts.
 
         The first call starts from the checkpoint. Each call has its own warm-up and decay of the learning
         rate, so pass at least some hundred rows.
@@ -502,7 +503,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         if role is FIRST:
             vars(self).pop("label_names_", None)
             if target_class is MultiLabelTarget and names is not None:
-                # Of a MultiIndex tuples, which np.array would make rows of.
+                # The names in a MultiIndex are tuples, which np.array would turn into rows.
                 self.label_names_ = np.fromiter(names, dtype=object)
             if target_class is SingleLabelTarget and has_many_classes(values):
                 warn_user(
@@ -527,7 +528,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
 
     @staticmethod
     def _check_described(described, in_rows, classes):
-        """Refuse descriptions of other classes than those that may come; warn of classes that no row has."""
+        """Raise an error if a described class is not in `classes`; warn if it is in no row."""
         new = sorted(described - (in_rows if classes is None else set(np.asarray(classes).tolist())), key=str)
         if new and classes is not None:
             raise ValueError(
@@ -548,7 +549,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         }
 
     def _by_position(self, values):
-        """A dict of labels to numbers with positions as keys, where labels with names are all called by them."""
+        """Replace the label names that are the keys of a dict by positions; anything else is returned as it is."""
         if not isinstance(values, dict) or not hasattr(self, "label_names_"):
             return values
         position = {name: j for j, name in enumerate(self.label_names_)}

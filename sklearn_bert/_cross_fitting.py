@@ -1,4 +1,4 @@
-"""Cross-fitting: folds that test each row once, and predictions of rows that a fit did not see."""
+"""Cross-fitting: folds that test each row once, and predictions for the rows that a fit did not use."""
 
 from numbers import Integral
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from sklearn.utils.validation import _check_method_params
 
 from ._data.targets import MultiLabelTarget, RegressionTarget
 
-_SMALLEST = np.finfo(np.float32).eps  # probabilities nearer to 0 or 1 would be outliers as logits
+_SMALLEST = np.finfo(np.float32).eps  # probabilities closer to 0 or 1 would have logits that are outliers
 
 
 def check_partition(splits, n_rows, name):
-    """The test rows of all folds, one after the other: each row once, or a ValueError of the estimator `name`."""
+    """Concatenate the test rows of all folds; raise a ValueError that names `name` unless each row is there once."""
     rows = np.concatenate([test for _, test in splits])
     if not np.array_equal(np.sort(rows), np.arange(n_rows)):
         raise ValueError(
@@ -26,7 +26,7 @@ def check_partition(splits, n_rows, name):
 
 
 def check_probabilities(probabilities, shape, estimator, name):
-    """Raise a ValueError of the estimator `name` unless `predict_proba` of another one gave an array of this shape."""
+    """Raise a ValueError with the name of the meta-estimator unless the probabilities are an array of this shape."""
     found = getattr(probabilities, "shape", None)
     if found != shape:
         got = f"a {type(probabilities).__name__}" if found is None else f"shape {found}"
@@ -48,7 +48,7 @@ def make_folds(cv, values, outputs, split_params, seed):
         if single_label and len(np.unique(values[train])) < 2:
             raise ValueError(
                 f"A fold of cv has 1 class in its training rows: {values[train].tolist()[0]!r}. TextTargetEncoder "
-                "expects two at least. Pass more rows of the others, or another cv."
+                "expects at least two. Pass more rows of the others, or another cv."
             )
     return splits
 
@@ -58,7 +58,7 @@ class Outputs(NamedTuple):
 
     target_type: str
     classes: np.ndarray | None  # None for numbers
-    endings: list[str]  # of the features' names, after the column's
+    endings: list[str]  # of the names of the features; the name of the column comes first
     as_logit: bool
 
     @classmethod
@@ -72,7 +72,7 @@ class Outputs(NamedTuple):
             classes = np.unique(values)
             if len(classes) < 2:
                 raise ValueError(
-                    f"y holds 1 class: {classes.tolist()[0]!r}. TextTargetEncoder expects two at least. "
+                    f"y holds 1 class: {classes.tolist()[0]!r}. TextTargetEncoder expects at least two. "
                     "Check how y was selected."
                 )
             kind = "binary" if len(classes) == 2 else "multiclass"
@@ -83,7 +83,7 @@ class Outputs(NamedTuple):
         return cls(kind, classes, [f"_{name}" for name in named] or [""], response == "logit")
 
     def features(self, estimator, texts):
-        """Features (n, n_outputs) float64 of the texts."""
+        """Compute the features of texts, (n, n_outputs) float64, with a fitted estimator."""
         if self.classes is None:
             return np.asarray(estimator.predict(texts), dtype=np.float64).reshape(len(texts), len(self.endings))
         found = estimator.predict_proba(texts)
@@ -99,7 +99,7 @@ class Outputs(NamedTuple):
 
 
 def fit_and_predict(estimator, outputs, texts, y, params, train, test, owner, context):
-    """Fit the estimator on all rows and return it; or on the rows `train`, and return features of the rows `test`."""
+    """Fit on all rows and return the estimator; or fit on the rows `train` and return features of the rows `test`."""
     X_train, y_train = texts, y
     if test is not None:
         X_train, y_train = [texts[i] for i in train], _safe_indexing(y, train)

@@ -1,4 +1,4 @@
-"""What all estimators here share: texts as X, fitted once there is a net, and failures that change nothing."""
+"""What all estimators of the package share: texts as X, and a failed fit that changes nothing."""
 
 from contextlib import contextmanager
 
@@ -11,7 +11,7 @@ from ._inspection.html_view import HtmlViewMixin
 
 
 class TextInputMixin(HtmlViewMixin):
-    """Estimators that take texts, or pairs of texts, and are fitted once they have a ``net_``."""
+    """For estimators that take texts or pairs of texts; they are fitted if they have a ``net_``."""
 
     tokenizer_: PreTrainedTokenizerBase
     n_features_in_: int
@@ -31,8 +31,8 @@ class TextInputMixin(HtmlViewMixin):
         """One or two lists of str; sets feature names and number of columns if `reset`, else compares them."""
         columns = check_texts(X)
         if reset:
-            vars(self).pop("n_features_in_", None)  # a list has none, and validate_data leaves an earlier one
-        # Names are compared where both have them: the same texts are welcome in any other container.
+            vars(self).pop("n_features_in_", None)  # a list sets none, and validate_data would keep an earlier one
+        # Names are compared only if both have them: the same texts may come in any other container.
         if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
             validate_data(self, X=X, skip_check_array=True, reset=reset)
         self._check_n_columns(len(columns), reset=reset)
@@ -50,7 +50,7 @@ class TextInputMixin(HtmlViewMixin):
 
 @contextmanager
 def unchanged_by_failure(estimator):
-    """Give the estimator its attributes back if the context fails: half-trained, it must not look trained."""
+    """Restore the estimator's attributes if the context fails: a half-trained estimator must not look fitted."""
     earlier = dict(vars(estimator))
     try:
         yield

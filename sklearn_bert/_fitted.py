@@ -1,4 +1,4 @@
-"""What a fit of the classifier and the regressor learns: the attributes with their types, and how they are set."""
+"""The fitted attributes of the classifier and the regressor: their types, and how they are set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FittedAttributes:
 
     @property
     def summary_(self) -> str:
-        """What the fit inferred and did, in one line."""
+        """One line on the fit: mode, device, precision, epochs and number of rows that were cut."""
         check_is_fitted(self)
         net, report = self.net_, self.truncation_
         by = "" if self.scoring is None else f" by {getattr(self.scoring, '__qualname__', self.scoring)}"
@@ -54,14 +54,14 @@ class FittedAttributes:
         )
 
     def _adopt(self, net, attributes):
-        """Set what was learned; nothing of an earlier fit is left. The only place that does so, loading included."""
+        """Set the fitted attributes and remove those of an earlier fit. Both fit and loading use this method only."""
         for name in _OF_VALIDATION:
             vars(self).pop(name, None)
         vars(self).update(attributes, net_=net)
 
 
 def learned_attributes(net, target, text_encoder, truncation_, unknown_tokens_):
-    """What an estimator with such a net has learned, by attribute."""
+    """The fitted attributes of an estimator with such a net, by name, without the net."""
     history = net.history
     learned = {
         "_target": target,

@@ -1,6 +1,6 @@
-"""A TypeError for an unknown keyword that says what the parameter is called here, and where it belongs.
+"""A TypeError for an unknown keyword that names the right parameter, and where to pass it.
 
-Nothing but this error changes. Signatures stay as they are, since scikit-learn reads them.
+Only this error changes. The signatures do not, since scikit-learn reads them.
 """
 
 from difflib import get_close_matches
@@ -47,7 +47,7 @@ def explain_keywords(method: Method) -> Method:
 
 
 def _hint(estimator_class, name, known):
-    """What to pass instead of the keyword, and where."""
+    """A sentence on what to pass instead of the keyword, and where."""
     places = {"": known, " to the constructor": signature(estimator_class).parameters}
     places[" to fit"] = signature(estimator_class.fit).parameters
     ours = _OUR_NAMES.get(name, name)

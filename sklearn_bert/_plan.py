@@ -1,4 +1,4 @@
-"""The plan of one fit: where, with which random numbers and how long it trains."""
+"""The plan of one fit: device, precision, seed, number of epochs, and whether it resumes."""
 
 from __future__ import annotations
 
@@ -24,21 +24,35 @@ class Plan(NamedTuple):
     device: torch.device
     precision: str
     group: DistributedContext
-    started: float  # when, by time.monotonic
+    started: float  # the time of time.monotonic at the start
     seed: int
     max_epochs: int
-    resume: bool  # from the weights fitted so far
-    is_stream: bool  # more rows may come: how many there are says nothing
+    resume: bool  # start from the weights fitted so far
+    is_stream: bool  # partial_fit: more rows may come, so their number is unknown
     state_file: StateFile | None
 
     @classmethod
     def of(cls, estimator, rows, held_out, max_epochs, checkpoint_dir=None, is_stream=False) -> Self:
-        """The plan of fitting an estimator to these rows.
+        """Plan the fit of an estimator.
+
+        Parameters
+        ----------
+        estimator : BaseBertEstimator
+        rows : Rows
+        held_out : Rows or None
+            The validation rows that the user passed.
+        max_epochs : int
+        checkpoint_dir : str, path or None
+        is_stream : bool, default=False
+
+        Returns
+        -------
+        plan : Plan
 
         Raises
         ------
         ValueError
-            If a parameter, or two of them together, cannot be followed.
+            If a parameter is invalid, parameters contradict each other, or the processes of this run differ.
         OSError
             If `checkpoint_dir` cannot be written.
         """

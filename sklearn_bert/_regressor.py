@@ -1,4 +1,4 @@
-"""The regressor: one number per row or several, from what y looks like."""
+"""The regressor: one number per row or several, depending on y."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It needs the fewest pairs, above all if
         the checkpoint is a sentence encoder. `max_length` then applies to each text, and texts of very
         different lengths cost up to twice as much. "cross_encoder" encodes both texts together, as BERT
-        does, so each word attends to both texts. Compare it for entailment or question answering with many
-        thousands of pairs. "auto" is "bi_encoder" with ``head_init="linear_probe"``,
+        does, so each word attends to both texts. It may be better for entailment or question answering with
+        many thousands of pairs. "auto" is "bi_encoder" with ``head_init="linear_probe"``,
         otherwise "cross_encoder".
     hidden_layer_sizes : array-like of int, default=()
         Widths of GELU layers between the pooled output and the last linear layer. With any such layer,
@@ -83,10 +83,10 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     max_epochs : int, default=3
         **Training.** Number of passes over the training rows.
     max_seconds : float, default=None
-        Maximum number of seconds that `fit` takes, from its begin. The learning rate is planned for as many
-        steps as fit in, which is measured while training, and has decayed when the time is up, in the middle
-        of an epoch if need be. At least one step is made. Two fits need not be equal, since a machine is
-        not always equally fast. None is no limit but `max_epochs`.
+        Maximum number of seconds that `fit` takes. The training ends when the time is up, even in the middle
+        of an epoch. The time of a step is measured during training, and the learning rate is planned for the
+        number of steps that fit in. At least one step is made. Two fits may differ, since the speed of a
+        machine varies. None means that only `max_epochs` is the limit.
     batch_size : int, default=32
         Number of rows in a training step. In prediction, a batch holds at most as many tokens as
         `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
@@ -101,11 +101,12 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     learning_rate : float or "auto", default="auto"
         Peak learning rate of AdamW [2]_. The rate rises linearly during the warm-up and then falls linearly
         towards 0. "auto" is 5e-5 for 12 layers of hidden size 768, as in bert-base. It is lower for wider and
-        deeper models, and higher for narrower ones: 1e-4 for 384. RoBERTa and DeBERTa have lower ones.
+        deeper models, for RoBERTa and for DeBERTa, and higher for narrower models: 1e-4 for 384.
     head_learning_rate : float, "auto" or None, default="auto"
         Peak learning rate of the head: the last linear layer and the layers of `hidden_layer_sizes`. None
-        is `learning_rate`. "auto" is so, too, unless the encoder is frozen, the head starts at random (a
-        random `head_init`, or hidden layers) and `learning_rate` is "auto": then it is 100 times that.
+        is `learning_rate`. "auto" is `learning_rate`, too, with one exception: it is 100 times as large if
+        the encoder is frozen, the head starts with random weights (a random `head_init`, or hidden layers)
+        and `learning_rate` is "auto".
     layer_decay : float, default=1.0
         Factor of the learning rate from each encoder layer to the one below it; the last layer has
         `learning_rate` [6]_. Values of about 0.8 to 0.95 keep more of the pretrained lower layers.
@@ -187,7 +188,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     truncation_ : TruncationReport
         Number of rows that `max_length` cut, number of tokens cut, and length of the longest row.
     unknown_tokens_ : UnknownTokensReport
-        Number of rows of which the tokenizer knows nothing, and fraction of tokens that are unknown.
+        Number of rows with unknown tokens only, and fraction of tokens that are unknown.
     tokenizer_ : transformers tokenizer
         The tokenizer of the checkpoint.
     module_ : BertModule
@@ -312,7 +313,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    if TYPE_CHECKING:  # scikit-learn's own, which has no annotations
+    if TYPE_CHECKING:  # scikit-learn's method has no annotations
 
         def score(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> float: ...
 
@@ -340,7 +341,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     @explain_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> Self:
-        """Train one more epoch, on these rows only: for data that arrives in parts.
+        """Train one more epoch, on these rows only, for data that arrives in parts.
 
         The first call starts from the checkpoint, and its `y` sets the scale. Each call has its own warm-up
         and decay of the learning rate, so pass at least some hundred rows.

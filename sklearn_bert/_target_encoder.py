@@ -1,4 +1,4 @@
-"""The target encoder: texts to out-of-fold predictions, as columns of a table.
+"""The target encoder: a transformer from texts to out-of-fold predictions, as columns of a table.
 
 It works with any estimator of texts that predicts probabilities or numbers.
 """
@@ -39,7 +39,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
 
     It does for texts what scikit-learn's ``TargetEncoder`` does for categories. `fit_transform` gives each
     row the prediction of a model that was not fitted on this row (cross-fitting). So the next model
-    does not rely on answers that the text model has memorised. `transform` gives the predictions of a model
+    does not rely on targets that the text model has memorised. `transform` gives the predictions of a model
     that was fitted on all rows.
 
     Parameters
@@ -71,7 +71,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
     estimators_ : list of estimators
         For each text column, the estimator fitted on all rows.
     target_type_ : str
-        Which kind of target y is, in the words of scikit-learn's ``type_of_target``: "binary", "multiclass",
+        The kind of y, as scikit-learn's ``type_of_target`` names it: "binary", "multiclass",
         "multilabel-indicator", "continuous" or "continuous-multioutput".
     classes_ : ndarray of shape (n_classes,) or None
         The sorted classes; with several labels their positions; None for numbers.
@@ -93,7 +93,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
     A class that no training row of a fold has gets the probability 0 in that fold.
 
     If texts repeat, or several rows belong together, give a splitter such as ``GroupKFold`` and pass
-    ``groups``: a row's twin in another fold would tell the answer.
+    ``groups``: a copy of a row in another fold would reveal its target.
 
     Pickles and skops store the encoder. To store one of the fitted models in a folder, use
     ``encoder.estimators_[0].save_pretrained``.
@@ -113,7 +113,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
     """
 
     __single_column_transformer__ = True  # skrub's ApplyToCols and TableVectorizer give it one column at a time
-    __metadata_request__fit = {"sample_weight": UNUSED}  # of the estimator: it is passed on if that requests it
+    __metadata_request__fit = {"sample_weight": UNUSED}  # the estimator's request decides whether it is passed on
     _parameter_constraints = {
         "model": [str, PathLike],
         "estimator": [HasMethods(["fit", "predict"]), None],
@@ -223,7 +223,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
         return self._fit("fit_transform", X, y, {"sample_weight": sample_weight, "groups": groups} | params)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Predict with the estimators that were fitted on all rows: for rows that are new.
+        """Predict new rows with the estimators that were fitted on all rows.
 
         Parameters
         ----------
@@ -242,7 +242,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
         return np.hstack([self._outputs.features(estimator, texts) for estimator, texts in pairs])
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the features: of the text column and of the class, label or output, as ``message_delivery``.
+        """Names of the features: the text column and the class, label or output, such as ``message_delivery``.
 
         For a single number per row, it is the name of the text column.
 
@@ -254,7 +254,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
         Returns
         -------
         names : ndarray of shape (n_features_out,), object
-            Where the texts had no names, they are called ``x0``, ``x1`` and so on.
+            If the text columns had no names, they are called ``x0``, ``x1`` and so on.
         """
         check_is_fitted(self)
         known = getattr(self, "feature_names_in_", None)
@@ -267,7 +267,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
         return np.array([f"{column}{ending}" for column in columns for ending in self._outputs.endings], dtype=object)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Which metadata this object passes on, as scikit-learn's routing asks.
+        """Get the metadata routing of this object, for scikit-learn.
 
         Returns
         -------
@@ -276,7 +276,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
         estimator = BertClassifier(self.model) if self.estimator is None else self.estimator
         if self.estimator is None and sklearn.get_config()["enable_metadata_routing"]:
             estimator.set_fit_request(sample_weight=True)
-        splitter = self.cv if hasattr(self.cv, "split") else check_cv()  # an int asks for nothing, as KFold
+        splitter = self.cv if hasattr(self.cv, "split") else check_cv()  # an int requests no metadata, as KFold
         to_fit = MethodMapping().add(caller="fit", callee="fit").add(caller="fit_transform", callee="fit")
         to_split = MethodMapping().add(caller="fit_transform", callee="split")
         router = MetadataRouter(owner=self).add(estimator=estimator, method_mapping=to_fit)
@@ -330,7 +330,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
             self.n_features_in_ = len(texts)
             names = [getattr(X, "name", None)] if names is None else names
             self._column_names = names if all(isinstance(name, str) for name in names) else None
-        # Names are compared where both have them: the same texts are welcome in any other container.
+        # Names are compared only if both have them: the same texts may come in any other container.
         if reset or (hasattr(X, "columns") and hasattr(self, "feature_names_in_")):
             _check_feature_names(self, X, reset=reset)
         if len(texts) != self.n_features_in_:
@@ -341,7 +341,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
         return tuple(texts)
 
     def _check_y(self, y):
-        """What the estimator gets as y, its dense values, and what its predictions are."""
+        """The y for the estimator, its dense values, and the `Outputs` of the features."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Pass one value per row of X."
@@ -371,7 +371,7 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
             )
 
     def _estimator_for(self, outputs, seed):
-        """An unfitted estimator, with the seed in all its places."""
+        """An unfitted estimator with the seed as each of its random states."""
         default = BertRegressor if outputs.classes is None else BertClassifier
         estimator = default(self.model) if self.estimator is None else clone(self.estimator)
         places = [n for n in estimator.get_params() if n == "random_state" or n.endswith("__random_state")]
@@ -379,14 +379,14 @@ class TextTargetEncoder(CallbackSupportMixin, TextInputMixin, TransformerMixin, 
 
     @with_callbacks
     def _fit_all(self, X, columns, y, estimator, outputs, fit_params, splits):
-        """For each column the estimator fitted on all rows, then the features of each fold's test rows: a flat list."""
+        """A flat list: for each column, the estimator fitted on all rows, then features of each fold's test rows."""
         rows = [(None, None), *splits]
         context = self._init_callback_context(max_subtasks=len(columns) * len(rows), sequential_subtasks=False)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         tasks = [(texts, train, test) for texts in columns for train, test in rows]
-        # Made ahead: in a parallel loop, one would change the estimator while another worker gets it.
+        # Created before the loop: creating one changes the estimator, which workers would be copying.
         contexts = [context.subcontext("fit-column", task_id=i) for i in range(len(tasks))]
-        # Also a single fit goes through joblib: so a warning of the fits comes once.
+        # Even a single fit runs in joblib, so that its warnings come once.
         found = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_and_predict)(clone(estimator), outputs, texts, y, fit_params, train, test, self, context)
             for (texts, train, test), context in zip(tasks, contexts, strict=True)

@@ -43,7 +43,7 @@ class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierM
         `BertClassifier`.
     metric : callable, default=None
         ``metric(y_true, y_pred)`` of one label; higher is better. With sample weights it also gets
-        ``sample_weight``. None is F1. Thresholds at which the metric is NaN are not chosen.
+        ``sample_weight``. None is F1. A threshold at which the metric is NaN is never chosen.
     n_thresholds : int, default=100
         Maximum number of thresholds to try per label.
     cv : int, cross-validation generator or iterable, default=5
@@ -88,7 +88,7 @@ class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierM
     (1, 2)
     """
 
-    __metadata_request__fit = {"sample_weight": UNUSED}  # of the estimator: it is passed on if that requests it
+    __metadata_request__fit = {"sample_weight": UNUSED}  # the estimator's request decides whether it is passed on
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
         "metric": [callable, None],
@@ -116,7 +116,7 @@ class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierM
         self.cv = cv
         self.n_jobs = n_jobs
 
-    if TYPE_CHECKING:  # scikit-learn's own, which has no annotations
+    if TYPE_CHECKING:  # scikit-learn's method has no annotations
 
         def score(self, X: ArrayLike, y: Targets, sample_weight: ArrayLike | None = None) -> float: ...
 
@@ -169,13 +169,13 @@ class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierM
         names = column_names(y) or range(labels.shape[1])
         tuned = [self._tune_label(name, labels[:, j], probabilities[:, j], weights) for j, name in enumerate(names)]
         fitted = clone(self.estimator).fit(X, y, **fit_params)
-        # Set last: a fit that fails must leave this object as it was.
+        # Set last, so that a failed fit does not change this object.
         self.estimator_ = fitted
         self.best_thresholds_, self.best_scores_ = np.array(tuned).T
         return self
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Which metadata this object passes on, as scikit-learn's routing asks.
+        """Get the metadata routing of this object, for scikit-learn.
 
         Returns
         -------
@@ -185,11 +185,11 @@ class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierM
         to_split = MethodMapping().add(caller="fit", callee="split")
         router = MetadataRouter(owner=self).add_self_request(self)
         router.add(estimator=self.estimator, method_mapping=to_fit)
-        splitter = self.cv if hasattr(self.cv, "split") else check_cv()  # an int asks for nothing, as KFold
+        splitter = self.cv if hasattr(self.cv, "split") else check_cv()  # an int requests no metadata, as KFold
         return router.add(splitter=splitter, method_mapping=to_split)
 
     def _route(self, params):
-        """Parameters for `fit` of the estimator and for `split` of `cv`; without metadata routing all are for `fit`."""
+        """Parameters for `fit` of the estimator and `split` of `cv`; without metadata routing, all are for `fit`."""
         if not sklearn.get_config()["enable_metadata_routing"]:
             return params, {}
         routed = process_routing(self, "fit", **params)
@@ -211,7 +211,7 @@ class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierM
         return np.concatenate(probabilities)[np.argsort(rows)]
 
     def _tune_label(self, name, y, probabilities, params):
-        """Best threshold of one label, and its score. Of equally good thresholds, the one nearest to 0.5."""
+        """The best threshold of one label, and its score. Among equal scores, the threshold nearest to 0.5."""
         if y.all() or not y.any():
             return 0.5, np.nan
         metric = self.metric or _f1
@@ -220,7 +220,7 @@ class TunedThresholdsClassifierCV(HtmlViewMixin, MetaEstimatorMixin, ClassifierM
         if np.isnan(scores).all():
             raise ValueError(
                 f"The metric {getattr(metric, '__name__', metric)} gave NaN at every threshold of label {name!r}, "
-                "expected a number at one at least. Pass a metric that is defined where a label is in some rows only."
+                "expected a number for at least one. Pass a metric that is defined if a label is in some rows only."
             )
         best = min(np.flatnonzero(scores == np.nanmax(scores)), key=lambda i: abs(candidates[i] - 0.5))
         return candidates[best], scores[best]
@@ -326,9 +326,9 @@ def _f1(y_true, y_pred, sample_weight=None):
 
 
 def _candidate_thresholds(y, probabilities, n_max):
-    """Thresholds half-way between the probability of a positive row and the next lower one, at most `n_max`.
+    """Thresholds halfway between the probability of a positive row and the next lower one, at most `n_max`.
 
-    Raising a threshold above negative rows only removes false positives. So the best one is just below a positive row.
+    Raising a threshold past negative rows only removes false positives. So the best one is just below a positive row.
     """
     values = np.unique(probabilities)
     positive = np.unique(probabilities[y == 1])

@@ -1,7 +1,7 @@
-"""Types of what users pass, and scikit-learn's decorators with the types that they lack.
+"""Types of what users pass, and scikit-learn's decorators with types.
 
-scikit-learn has no annotations: to a type checker, a method behind one of its decorators has no signature. The
-functions here return scikit-learn's own decorators and say that the method stays what it is.
+scikit-learn has no annotations: for a type checker, a method with one of its decorators has no signature. The
+functions here return scikit-learn's decorators with an annotation that the method keeps its signature.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Sparse(Protocol):
-    """A sparse matrix or array of SciPy, which has no annotations either."""
+    """A sparse matrix or array of SciPy, which has no annotations."""
 
     def toarray(self) -> Any: ...
 
@@ -24,10 +24,10 @@ Targets = ArrayLike | Sparse
 
 
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
-    """scikit-learn's `_fit_context`: a method that checks the constructor's parameters before it runs."""
+    """scikit-learn's `_fit_context`: the method validates the constructor's parameters before it runs."""
     return sklearn.base._fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
 
 
 def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
-    """scikit-learn's `available_if`: a method that an estimator has only if `check(estimator)` is true."""
+    """scikit-learn's `available_if`: an estimator has the method only if `check(estimator)` is true."""
     return sklearn.utils.metaestimators.available_if(check)

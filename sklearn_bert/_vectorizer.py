@@ -1,4 +1,4 @@
-"""The vectorizer: texts to the vectors of an encoder, as a scikit-learn transformer."""
+"""The vectorizer: a scikit-learn transformer from texts to the vectors of an encoder."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from ._typing import fit_context
 
 
 class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Transformer that encodes texts as vectors, with a BERT encoder that it does not train.
+    """Transformer that encodes texts as vectors, with a BERT encoder that is not trained.
 
     Parameters
     ----------
     model : str, path or fitted estimator, default="google-bert/bert-base-uncased"
         The encoder: a model id of the Hugging Face hub; a folder with config, weights and tokenizer, also
-        a folder of `save_pretrained`; or a fitted `BertClassifier` or `BertRegressor`. A fitted estimator
-        is cloned together with the vectorizer, as cross-validation does, and then is not fitted any more:
-        wrap it in `sklearn.frozen.FrozenEstimator` to keep its weights.
+        a folder of `save_pretrained`; or a fitted `BertClassifier` or `BertRegressor`. Cloning
+        the vectorizer, as cross-validation does, also clones a fitted estimator, which then is not fitted any
+        more: wrap it in `sklearn.frozen.FrozenEstimator` to keep its weights.
     revision : str, default=None
         Branch, tag or commit of a model id. None is the main branch.
     max_length : int, default=None
@@ -55,7 +55,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         holds. For a checkpoint it is what its folder declares for sentence-transformers, "mean" or "cls",
         and "mean" if it declares nothing.
     prompt : str, default=None
-        What is put before each text, such as "query: ", for encoders that were trained with it. None is the
+        Text to put before each text, such as "query: ", for encoders that were trained with it. None is the
         default prompt that the folder of a checkpoint declares for sentence-transformers, or "".
     batch_size : int, default=32
         A batch holds at most as many tokens as `batch_size` texts of full length.
@@ -72,7 +72,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     net_ : InferenceNet
         The skorch net around the encoder.
     prompt_ : str
-        What is put before each text.
+        The text that is put before each text.
     n_features_in_ : int
         Number of text columns, which is 1, if `X` was a DataFrame or 2-D array.
     feature_names_in_ : ndarray of shape (1,)
@@ -85,9 +85,9 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     Notes
     -----
     The vectors are float32 (float64 with ``precision="float64"``) and not normalised. For cosine
-    similarity, add a `sklearn.preprocessing.Normalizer` after this transformer. A checkpoint's folder may ask
-    sentence-transformers for more than a "mean" or "cls" pooling and a normalisation, such as a pooling by
-    maximum or a dense layer. A warning then names what is missing.
+    similarity, add a `sklearn.preprocessing.Normalizer` after this transformer. For sentence-transformers, a
+    checkpoint's folder may declare more than a "mean" or "cls" pooling and a normalisation, such as max
+    pooling or a dense layer. A warning then names what is missing.
 
     Examples
     --------
@@ -187,7 +187,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
             net.share_features()
         return self
 
-    if TYPE_CHECKING:  # scikit-learn's own, which has no annotations
+    if TYPE_CHECKING:  # scikit-learn's method has no annotations
 
         def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> np.ndarray: ...
 
@@ -212,17 +212,17 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         return self.net_.predict_features(dataset)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the features: of the column of texts and a number, as ``message_0``.
+        """Names of the features: the text column and a number, such as ``message_0``.
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Only compared with the name of the column in `fit`.
+            Only compared with the column name in `fit`.
 
         Returns
         -------
         names : ndarray of shape (hidden_size,), object
-            Where the texts had no name, ``bertvectorizer0`` and so on.
+            If the texts had no name, ``bertvectorizer0`` and so on.
         """
         names = super().get_feature_names_out(input_features)
         return names if self._column is None else np.array([f"{self._column}_{i}" for i in range(len(names))], object)
@@ -234,12 +234,12 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     def _check_n_columns(self, n_columns, *, reset):
         if n_columns != 1:
             raise ValueError(
-                "X has 2 text columns, but BertVectorizer reads one text per row. Pass one column, or join the vectors "
-                "of both with a ColumnTransformer."
+                "X has 2 text columns, but BertVectorizer encodes one text per row. Pass one column, or join the "
+                "vectors of both with a ColumnTransformer."
             )
 
     def _load(self, precision):
-        """Net and tokenizer of a checkpoint."""
+        """The net and the tokenizer of a checkpoint."""
         folder = resolve_checkpoint(self.model, self.revision)
         config = load_config(folder)
         tokenizer = load_tokenizer(folder, config)
@@ -251,7 +251,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         return self._wrap(module, tokenizer, precision)
 
     def _take_from(self, estimator, precision):
-        """Net and tokenizer of a fitted estimator, both copied."""
+        """Copies of the net's encoder and the tokenizer of a fitted estimator."""
         if not hasattr(estimator, "net_"):
             raise NotFittedError(
                 f"model={estimator!r} is not fitted. Expected a fitted BertClassifier or BertRegressor, or the name of "
@@ -263,8 +263,8 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         module = PooledEncoder(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
         if module.pooler is not None and fitted.pooler is None:
             raise ValueError(
-                "pooling='pooler' needs a trained pooler, which the fitted estimator has not. Pass pooling='auto', "
-                "'mean' or 'cls'."
+                "pooling='pooler' needs a trained pooler, which the fitted estimator does not have. Pass "
+                "pooling='auto', 'mean' or 'cls'."
             )
         if module.pooler is not None:
             module.pooler.load_state_dict(fitted.pooler.state_dict())

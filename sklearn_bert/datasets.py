@@ -1,4 +1,4 @@
-"""The data set of the examples, inside the package: no path and no download is needed."""
+"""The data set of the examples, which is part of the package: it needs no path and no download."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TICKETS = Path(__file__).parent / "data" / "tickets.csv"
 def load_tickets() -> pd.DataFrame:
     """Load 448 invented messages to a bicycle shop, each with a team, six tags and an urgency.
 
-    It needs pandas. The messages were written for this project, see ``tickets.md`` beside the file.
+    It needs pandas. The messages were written for this project, see ``data/tickets.md`` in the package.
 
     Returns
     -------

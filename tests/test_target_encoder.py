@@ -273,13 +273,13 @@ def test_parallel_fits_give_the_same_features(table):
         (
             {"cv": KFold(2)},
             ["a"] * 24 + ["b"] * 24,
-            "A fold of cv has 1 class in its training rows: 'b'. TextTargetEncoder expects two at least. Pass more "
+            "A fold of cv has 1 class in its training rows: 'b'. TextTargetEncoder expects at least two. Pass more "
             "rows of the others, or another cv.",
         ),
         (
             {},
             ["a"] * 48,
-            "y holds 1 class: 'a'. TextTargetEncoder expects two at least. Check how y was selected.",
+            "y holds 1 class: 'a'. TextTargetEncoder expects at least two. Check how y was selected.",
         ),
         (
             {"estimator": LinearSVC()},

@@ -266,7 +266,7 @@ def test_thresholds_where_the_metric_is_nan_are_skipped():
 def test_fit_raises_if_the_metric_is_nan_at_every_threshold(y, label):
     message = (
         f"The metric undefined gave NaN at every threshold of label {label}, expected "
-        "a number at one at least. Pass a metric that is defined where a label is in some rows only."
+        "a number for at least one. Pass a metric that is defined if a label is in some rows only."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         TunedThresholdsClassifierCV(Sigmoid(), metric=undefined).fit(X, y)

@@ -3,6 +3,7 @@
 import inspect
 import pickle
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.estimator_checks import check_estimator
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertModel
 
 from sklearn_bert import BertClassifier, BertVectorizer
 from tests.helpers import FAST, exactly
@@ -161,6 +162,19 @@ def test_fit_raises_for_an_estimator_that_clone_left_unfitted(tiny_bert, reviews
         clone(BertVectorizer(classifier.fit(*reviews))).fit(reviews[0])
 
 
+def test_fit_raises_for_a_pooler_that_the_fitted_estimator_does_not_have(tiny_bert, reviews, tmp_path):
+    folder = shutil.copytree(tiny_bert, tmp_path / "distilbert")
+    sizes = {"vocab_size": len(AutoTokenizer.from_pretrained(folder)), "dim": 16, "hidden_dim": 16}
+    DistilBertModel(DistilBertConfig(n_layers=1, n_heads=2, **sizes)).save_pretrained(folder)
+    classifier = BertClassifier(folder, pooling="mean", **FAST).fit(*reviews)
+    message = (
+        "pooling='pooler' needs a trained pooler, which the fitted estimator does not have. Pass pooling='auto', "
+        "'mean' or 'cls'."
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        BertVectorizer(classifier, pooling="pooler").fit(reviews[0])
+
+
 # -- storing and bad input ----------------------------------------------------------------------------------
 
 
@@ -180,8 +194,8 @@ def test_fit_raises_for_a_model_of_another_type(reviews, value):
 
 def test_fit_raises_for_pairs(tiny_bert):
     message = (
-        "X has 2 text columns, but BertVectorizer reads one text per row. Pass one column, or join the vectors of both "
-        "with a ColumnTransformer."
+        "X has 2 text columns, but BertVectorizer encodes one text per row. Pass one column, or join the vectors of "
+        "both with a ColumnTransformer."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         BertVectorizer(tiny_bert).fit([("a", "b")])
