@@ -30,8 +30,8 @@ class TokenAttribution:
         regressor the position of the output.
     words : tuple of n_words str
         The words as written, in the order of the texts, without special tokens: letters that belong
-        together, each ideograph and each punctuation mark by itself [1]_. A letter with its marks and an
-        emoji of several code points stay whole. A token that spans several words makes one word of them, as
+        together, each ideograph and each punctuation mark separately [1]_. A letter with its marks and an
+        emoji of several code points stay whole. Several words that share a token become one word, as
         in Chinese, Japanese and Thai. Text that was cut is in no word.
     attributions : ndarray of shape (n_words,), float64
         What each word adds to the score: positive values are evidence for the target, negative values
@@ -82,8 +82,8 @@ class ExplainMixin:
         X : list, tuple, array, Series or DataFrame of n_samples texts
             In any form that `fit` takes, with the same number of text columns.
         target : object, default=None
-            What to explain, the same in all rows: a class, a label (by name if y was a DataFrame), or the
-            position of an output. None is the most probable class or label of each row, or the only output.
+            What to explain in all rows: a class, a label (by name if y was a DataFrame), or the position of
+            an output. None is the most probable class or label of each row, or the only output.
         n_steps : int, default=64
             Number of steps of the numerical integration.
 
@@ -95,8 +95,8 @@ class ExplainMixin:
         ------
         ValueError
             If `target` is unknown, or None with several outputs; if `n_steps` is not a positive int; or
-            if the tokenizer does not report which characters a token stands for, or the encoder does not
-            compute from embeddings what it computes from token ids.
+            if the tokenizer does not report which characters a token stands for; or if the encoder computes
+            from embeddings other scores than from token ids.
         ImportError
             If Captum is not installed.
 
@@ -133,7 +133,7 @@ class ExplainedScore(NamedTuple):
     weights : ndarray of shape (num_labels,)
     offset : float
     probability : float or None
-        That of the class or label.
+        The predicted probability of the class or label; None for an output.
     """
 
     output_kind: str
@@ -144,7 +144,7 @@ class ExplainedScore(NamedTuple):
 
 
 def select_scores(target, names, requested, logits):
-    """Choose the score to explain in each row: the requested one, or the most likely one of the row.
+    """Choose the score to explain in each row: the requested one, or the one of the row's most likely output.
 
     Parameters
     ----------
@@ -158,6 +158,11 @@ def select_scores(target, names, requested, logits):
     Returns
     -------
     scores : list of n ExplainedScore
+
+    Raises
+    ------
+    ValueError
+        If `requested` is not in `names`, or is None and there are several outputs.
     """
     names = np.asarray(names).tolist()
     if requested is None:
@@ -165,7 +170,7 @@ def select_scores(target, names, requested, logits):
     elif isinstance(requested, Hashable) and requested in names:
         positions = [names.index(requested)] * len(logits)
     else:
-        raise ValueError(f"Got target={requested!r}, expected None or one of {names}. Pass what is to be explained.")
+        raise ValueError(f"Got target={requested!r}, expected None or one of {names}. Pass the one to explain.")
     probabilities = [None] * len(logits)
     if hasattr(target, "predict_proba"):
         probabilities = target.predict_proba(logits)[range(len(logits)), positions].tolist()
@@ -190,6 +195,13 @@ def attribute_to_words(module, text_encoder, columns, scores, n_steps):
     Returns
     -------
     attributions : list of n TokenAttribution
+
+    Raises
+    ------
+    ValueError
+        If `n_steps` is not a positive int, the tokenizer is not a fast one, or the encoder cannot be explained.
+    ImportError
+        If Captum is not installed.
     """
     if not isinstance(n_steps, Integral) or n_steps < 1:
         raise ValueError(f"Got n_steps={n_steps!r}, expected an int of at least 1. 64 do for most texts.")
@@ -206,7 +218,7 @@ def attribute_to_words(module, text_encoder, columns, scores, n_steps):
             is_word = np.stack([_is_word(of_text, inputs["input_ids"].shape[1]) for of_text in row_places])
             values, score_and_baseline = integrate(inputs, is_word, explained.weights)
             token_places.append(_read_places(row_places))
-            token_values.append(values[is_word] / len(windows))  # in the order of the places: text by text
+            token_values.append(values[is_word] / len(windows))  # in the order of the positions: text by text
             window_scores.append(score_and_baseline)
         texts = tuple(column[i] for column in columns)
         word_places, values = _sum_over_words(texts, np.concatenate(token_places), np.concatenate(token_values))
@@ -234,9 +246,9 @@ def _is_word(places, width):
 
 
 def _read_places(row_places):
-    """Places of the tokens of words, text by text: one or two arrays (T, 3) to (n_tokens, 3).
+    """The positions of the tokens that belong to words, text by text: one or two arrays (T, 3) to (n_tokens, 3).
 
-    A bi-encoder encodes each text by itself, so each has text number 0; the second one of a pair becomes 1.
+    A bi-encoder encodes each text separately, so both texts of a pair have number 0; the second one gets number 1.
     """
     return np.concatenate([of_text[of_text[:, 0] >= 0] + [k, 0, 0] for k, of_text in enumerate(row_places)])
 

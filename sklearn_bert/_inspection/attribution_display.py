@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 # RGB. Nearly all people can distinguish blue and orange; a dashed line marks negative words without colours too.
 _FOR, _AGAINST = (30, 120, 255), (255, 120, 0)
-_MAX_OPACITY = 0.5  # of a shade: with more, light text on a dark page would be hard to read
+_MAX_OPACITY = 0.5  # of a shade: with more, light text on a dark page is hard to read
 
 
 class TokenAttributionDisplay:
     """Attributions of words, as shaded text and as bars.
 
     A notebook shows this object as HTML, in light and dark themes. Each text begins with the target and its
-    probability; the scores behind it appear when the mouse is over them, and a word's attribution over the
-    word. Blue words speak for the target, orange words with a dashed line speak against it. The shade is
+    probability; move the mouse over them to see the scores, and over a word to see its attribution. Blue words are
+    evidence for the target, orange words with a dashed line are evidence against it. The shade is
     strongest for the word with the largest attribution of the row. Text that the model did not see is faint.
     `plot` draws the words of one row as bars.
 
@@ -92,7 +92,12 @@ class TokenAttributionDisplay:
         Returns
         -------
         display : TokenAttributionDisplay
-            Nothing is drawn before `plot`.
+            Call `plot` to draw bars.
+
+        Raises
+        ------
+        ValueError, ImportError
+            As `explain` of the estimator.
         """
         return cls(estimator.explain(X, target, n_steps=n_steps))
 
@@ -114,6 +119,11 @@ class TokenAttributionDisplay:
         -------
         display : TokenAttributionDisplay
             This object.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
         """
         pyplot = import_extra("matplotlib.pyplot", "plot", "TokenAttributionDisplay.plot")
         attribution = self.attributions[row]
@@ -139,7 +149,7 @@ class TokenAttributionDisplay:
 
 
 def _drawable(texts):
-    """Texts with a box for each character that matplotlib's fonts lack, and one warning instead of one for each."""
+    """Replace each character that matplotlib's fonts lack by a box, with one warning instead of one for each."""
     font_manager = import_extra("matplotlib.font_manager", "plot", "TokenAttributionDisplay.plot")
     families = font_manager.FontProperties().get_family()
     properties = [font_manager.FontProperties(family=[family]) for family in families]
@@ -161,7 +171,7 @@ def _target(attribution):
 
 
 def _value(attribution):
-    """What is predicted, such as "41 %", or a number of a regressor. Only 0 and 1 themselves are 0 and 100 %."""
+    """The prediction, such as "41 %", or the number of a regressor. Only exactly 0 and 1 are shown as 0 and 100 %."""
     percent = attribution.probability
     if percent is None:
         return f"{attribution.score:.3g}"

@@ -1,4 +1,4 @@
-"""How a notebook shows an estimator: with links to the documentation, and its large attributes in short."""
+"""How a notebook shows an estimator: with links to the documentation, and with large attributes shortened."""
 
 from dataclasses import is_dataclass
 
@@ -8,11 +8,11 @@ from transformers import PreTrainedTokenizerBase
 
 from .._training.inference_net import InferenceNet
 
-DOCUMENTATION = ""  # the address of the built pages, without a slash at its end; where it is empty, there are no links
+DOCUMENTATION = ""  # the address of the published pages, without a slash at its end; "" for no links
 
 
 class HtmlViewMixin:
-    """What scikit-learn's HTML view of an estimator asks it for."""
+    """The hooks of scikit-learn's HTML view of an estimator."""
 
     _doc_link_module = "sklearn_bert"  # a subclass in another package has no page here
     _doc_link_template = DOCUMENTATION and f"{DOCUMENTATION}/api/sklearn_bert.{{estimator_name}}.html"
@@ -22,7 +22,7 @@ class HtmlViewMixin:
         for attribute in attributes.values():
             shown = _in_short(attribute["value"])
             if shown is not None:
-                # scikit-learn cuts a text after 9 characters and other objects after 30, but no element of an array.
+                # scikit-learn cuts a str after 9 characters and other objects after 30, but no element of an array.
                 attribute["value"] = np.array(_Verbatim(shown), dtype=object)
         return attributes
 
@@ -38,7 +38,7 @@ class _Verbatim:
 
 
 def _in_short(value):
-    """The text to show for an attribute; None if scikit-learn's own form does."""
+    """The text to show for an attribute; None to show it as scikit-learn does."""
     if isinstance(value, InferenceNet):
         return f"on {value.device} in {value.precision}"
     if isinstance(value, nn.Module):

@@ -1,7 +1,7 @@
 """Integrated gradients of a score on the embeddings of one row, computed by Captum.
 
-The baseline is the same text without its words: each token that is not special is replaced by padding, or by the mask
-token if the score jumps beside the embedding of padding, as after a normalisation of a vector of zeros. Captum
+The baseline is the same text without its words: each token that is not special is replaced by padding. If the score
+jumps near the embedding of padding, as it does if a vector of zeros is normalised, the mask token is used. Captum
 integrates the gradient of the score along the straight line from the baseline to the text. The attributions of
 all words sum to the difference of the two scores. They are computed in the precision of the weights (float32 or
 float64), without autocast.
@@ -16,7 +16,7 @@ _TOKENS_AT_A_TIME = 4096  # padded tokens in one forward and backward pass: memo
 
 
 class _Scorer(nn.Module):
-    """Token ids (B, n_texts, T) to the explained scores (B,), without their offset."""
+    """Computes the explained scores (B,), without their offset, from token ids (B, n_texts, T)."""
 
     def __init__(self, module):
         super().__init__()
@@ -37,12 +37,26 @@ class _Scorer(nn.Module):
 def integrated_gradients(module, tokenizer, n_steps):
     """Build the function that explains one row.
 
+    Parameters
+    ----------
+    module : BertModule
+        It is set to evaluation mode.
+    tokenizer : transformers tokenizer
+    n_steps : int
+        Number of steps of the integration.
+
     Returns
     -------
     integrate : callable
         ``integrate(inputs, is_word, weights)`` takes the tensors of one row from `pad_collate`, a
         mask of the words' tokens (n_texts, T) and the weights of the score (num_labels,). It returns the
         attributions of the tokens, (n_texts, T) float64, and a list of the score and the baseline score.
+        It raises a ValueError if the encoder cannot be explained.
+
+    Raises
+    ------
+    ImportError
+        If Captum is not installed.
     """
     captum_attr = import_extra("captum.attr", "explain", "explain")
     module.eval()
@@ -82,11 +96,11 @@ def _score(scorer, ids, fixed):
 
 @torch.no_grad()
 def _checked_score(scorer, ids, fixed):
-    """The score; an encoder that does not compute from embeddings what it computes from token ids is refused."""
+    """The score; a ValueError if the encoder computes another score from embeddings than from token ids."""
     expected = scorer.score({"input_ids": ids}, *fixed).item()
     try:
         found = scorer(ids, *fixed).item()
-    except Exception as error:  # whatever the encoder's code stumbles over
+    except Exception as error:  # an encoder's code may raise any exception
         reason = f"{type(error).__name__}, {str(error).splitlines()[0] if str(error) else 'no reason given'}"
     else:
         if abs(found - expected) <= 1e-3 * max(1, abs(expected)):
@@ -100,7 +114,7 @@ def _checked_score(scorer, ids, fixed):
 
 @torch.no_grad()
 def _jumps(scorer, baseline, ids, fixed, first, last):
-    """Whether the first tiny part of the way from the baseline to the text changes the score by much.
+    """Whether the score changes much in the first tiny part of the line from the baseline to the text.
 
     `first` and `last` are the scores of the baseline and of the text.
     """

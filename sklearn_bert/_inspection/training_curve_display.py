@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-_POINTS_PER_EPOCH = 100  # of the drawn learning rate; the number of training steps does not matter
+_POINTS_PER_EPOCH = 100  # points of the drawn learning rate, whatever the number of training steps is
 
 
 class TrainingCurveDisplay:
@@ -109,7 +109,10 @@ class TrainingCurveDisplay:
         Raises
         ------
         ValueError
-            If the estimator has no `loss_curve_`, or the learning rate is requested after `partial_fit`.
+            If the estimator has no `loss_curve_`, or the learning rate is requested after `partial_fit` or with
+            `max_seconds`.
+        ImportError
+            If matplotlib is not installed.
         """
         check_is_fitted(estimator)
         if not isinstance(getattr(estimator, "loss_curve_", None), Sequence):
@@ -138,6 +141,11 @@ class TrainingCurveDisplay:
         -------
         display : TrainingCurveDisplay
             This object.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
         """
         pyplot = import_extra("matplotlib.pyplot", "plot", "TrainingCurveDisplay.plot")
         ticker = import_extra("matplotlib.ticker", "plot", "TrainingCurveDisplay.plot")
@@ -184,7 +192,7 @@ def _draw(ax, values, label, linestyle="-", **style):
 
 
 def _learning_rates(estimator):
-    """Learning rates of the encoder over the epochs that were run, as a list of float."""
+    """Learning rates of the encoder over the epochs that were run, a list of float."""
     if not 0 < estimator.n_iter_ <= estimator.max_epochs:
         raise ValueError(
             f"learning_rate=True needs the rates of one fit, but {estimator.n_iter_} epochs were run and max_epochs is "

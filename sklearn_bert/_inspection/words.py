@@ -1,8 +1,8 @@
-"""Group the tokens of a text into words as a reader sees them, for any tokenizer.
+"""Group the tokens of a text into the words that a reader sees, for any tokenizer.
 
 Words are those of Unicode's rules for text segmentation (Unicode Standard Annex 29): letters that belong together,
-each ideograph and each punctuation mark by itself. A token that spans several of them cannot be split, and makes one
-word of them. Characters without a token, because the text was cut, are in no word. A letter with its marks, or an emoji
+each ideograph and each punctuation mark separately. A token that spans several words cannot be split, so they become
+one word. Characters without a token, because the text was cut, are in no word. A letter with its marks, or an emoji
 of several code points, stays whole: it is in the word of the token that begins it.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import regex
 
 _BOUNDARY = regex.compile(r"\b", regex.WORD | regex.V1)
-# What a reader calls one character; the rules for words split some, as in Thai and Khmer.
+# What a reader sees as one character; the rules for words split some of these, as in Thai and Khmer.
 _CLUSTER = regex.compile(r"\X")
 
 
@@ -38,7 +38,7 @@ def sum_over_words(text, spans, values):
     words, pending = [], 0.0
     for i in order:
         begin, end = _without_spaces(text, *spans[i].tolist())
-        if begin == end:  # a space by itself belongs to the word behind it
+        if begin == end:  # a token of spaces belongs to the next word
             pending += values[i]
             continue
         end = _with_marks(text, clusters[np.searchsorted(clusters, end)])
@@ -56,8 +56,8 @@ def sum_over_words(text, spans, values):
 
 
 def _continues(text, word, begin, boundaries):
-    """Whether a token that begins here belongs to the word before it: no boundary and nothing unread between them."""
-    # Such as a byte order mark.
+    """Whether a token that begins here continues the word: no boundary and no skipped character between them."""
+    # An invisible word, such as a byte order mark, is joined to what follows.
     invisible = all(unicodedata.category(c) in ("Cf", "Cc") for c in text[word[0] : word[1]])
     if begin < word[1] or (invisible and begin == word[1]):
         return True
@@ -73,7 +73,7 @@ def _without_spaces(text, begin, end):
 
 
 def _with_marks(text, end):
-    """The end with the marks that follow it: a tokenizer may drop an accent, but its letter was read."""
+    """The end, moved behind the marks that follow: a tokenizer may drop the accent of a letter that it keeps."""
     while end < len(text) and _is_part_of_a_character(text[end]):
         end += 1
     return end

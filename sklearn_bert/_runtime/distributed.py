@@ -1,9 +1,9 @@
-"""A process group that trains and predicts as one process would: which rows are whose, and what is exchanged.
+"""Training and prediction in several processes, with the result of one: who computes which rows, and what is sent.
 
-Every process is given the same rows and builds the same batches. It computes its share of each batch, the gradients are
-summed, and all make the same step: the result is that of one process on the same batches, whatever the weights of the
-rows and however uneven the last batch. Accelerate sets the processes up, torch.distributed exchanges the messages. A
-single process is a group of one, which sends nothing and sums nothing. No other module knows of processes.
+Every process gets the same rows and builds the same batches. It computes its share of each batch, the gradients are
+summed, and all processes make the same step. So the result is that of one process on the same batches, for any weights
+of the rows and any size of the last batch. Accelerate sets up the processes, torch.distributed exchanges the messages.
+A single process is a group of one, which sends nothing. The other modules only call the methods of the group.
 """
 
 import atexit
@@ -18,8 +18,8 @@ import torch.distributed as dist
 from .optional_dependencies import import_extra
 
 if dist.is_available():
-    # Its functions take the group that exists when it is first imported as their default, and keep it and its
-    # threads, which would still run when the program ends. So it is imported before there is a group.
+    # When this module is first imported, its functions store the existing group as their default value. The group's
+    # threads would then still run when the program ends. So it is imported before there is a group.
     import torch.distributed.nn.functional
 
 
@@ -31,6 +31,7 @@ class DistributedContext:
     rank : int, default=0
         Of this process; the first is 0.
     size : int, default=1
+        Number of processes.
     """
 
     def __init__(self, rank=0, size=1):
@@ -38,16 +39,16 @@ class DistributedContext:
 
     @property
     def is_first(self):
-        """Whether this is the process that writes files and output for all."""
+        """Whether this is the process that writes the files and the output of all."""
         return self.rank == 0
 
     @property
     def rank_slice(self):
-        """Which rows are this process's, if rows in some order are dealt out in turn."""
+        """The positions of this process's rows, if row i belongs to process ``i % size``."""
         return slice(self.rank, None, self.size)
 
     def share(self, inputs, targets):
-        """This process's rows of a batch, maybe none: about as many tokens as the others have.
+        """This process's rows of a batch, possibly none: each process gets about the same number of tokens.
 
         Parameters
         ----------
@@ -65,10 +66,10 @@ class DistributedContext:
         return inputs.rows(rows.start, rows.stop), {name: values[rows] for name, values in targets.items()}
 
     def sum_gradients(self, parameters, loss):
-        """Give the parameters the sum of all processes' gradients; the sum of their losses.
+        """Set the gradients to their sums over all processes, and return the sum of the losses.
 
-        Each is a part of the global batch's, so nothing is divided. A parameter that no process used stays without
-        a gradient: a zero would let the optimizer decay it.
+        Each process has its part of the gradient of the whole batch, so nothing is divided. A parameter that no process
+        used keeps no gradient: with zeros, the optimizer would apply weight decay to it.
 
         Parameters
         ----------
@@ -79,6 +80,11 @@ class DistributedContext:
         Returns
         -------
         loss : torch.Tensor
+
+        Raises
+        ------
+        RuntimeError
+            If another process does not answer.
         """
         if self.size == 1:
             return loss
@@ -96,7 +102,7 @@ class DistributedContext:
         return loss[0]
 
     def broadcast_weights(self, module):
-        """Give a module the first process's weights, to the bit."""
+        """Copy the first process's weights into the module, so that all processes have equal bits."""
         if self.size > 1:
             with _explain_lost_peer(), torch.no_grad():
                 for p in module.parameters():
@@ -105,7 +111,7 @@ class DistributedContext:
                     p.copy_(whole)
 
     def gather(self, value):
-        """The value of each process, by rank, in every process; anything that can be pickled."""
+        """Return a list of the values of all processes, by rank, in every process; values must be picklable."""
         if self.size == 1:
             return [value]
         values = [None] * self.size
@@ -114,15 +120,16 @@ class DistributedContext:
         return values
 
     def gather_rows(self, values, rows, dataset):
-        """All rows' values in every process, from each the ones that it computed.
+        """Collect the values of all rows in every process, each row from the process that computed it.
 
         Parameters
         ----------
         values : ndarray of shape (n, k) or None
-            Of which `rows` are computed; None where there are none.
+            The values; only those of `rows` are computed. None if this process has no rows.
         rows : ndarray of int
+            Positions of this process's rows.
         dataset : EncodedDataset or FeatureDataset
-            What the rows are of.
+            The dataset of n rows.
 
         Returns
         -------
@@ -149,17 +156,17 @@ class DistributedContext:
         return whole
 
     def check_same(self, describe):
-        """Refuse to train on what is not the same in every process.
+        """Raise an error, in every process, if the processes would train differently.
 
         Parameters
         ----------
         describe : callable
-            Gives a dict of str to str; not called in a single process.
+            Returns a dict of str to str, which must be equal in all processes. Not called in a single process.
 
         Raises
         ------
         ValueError
-            In every process.
+            If the values of the processes differ.
         """
         if self.size == 1:
             return
@@ -168,8 +175,8 @@ class DistributedContext:
         other = [name for name in names if len({values.get(name) for values in found}) > 1]
         if other:
             raise ValueError(
-                f"The processes of this run do not fit the same. Different are: {', '.join(other)}. Pass the same data "
-                "and parameters in every process: each takes its share of the rows by itself."
+                f"The processes of this run do not fit the same data and parameters. These differ: {', '.join(other)}. "
+                "Pass the same in every process: each selects its share of the rows itself."
             )
 
     def rank_seed(self, seed, epoch):
@@ -180,17 +187,23 @@ class DistributedContext:
 
 
 def get_process_group(device):
-    """The group of this run, which is set up if a launcher started this process and nobody has set it up yet.
+    """The group of processes of this run. If a launcher started this process, the group is set up if necessary.
 
     Parameters
     ----------
     device : torch.device or str
         Where this process computes.
 
+    Returns
+    -------
+    group : DistributedContext
+
     Raises
     ------
     ImportError
-        If Accelerate is missing and needed.
+        If Accelerate is needed and not installed.
+    RuntimeError
+        If Accelerate was set up for a single process, or another process does not answer.
     """
     if not dist.is_available():
         return DistributedContext()
@@ -202,7 +215,7 @@ def get_process_group(device):
 
 
 def _under_launcher():
-    """Whether ``torchrun`` or ``accelerate launch`` started this process, and not one of its workers."""
+    """Whether ``torchrun`` or ``accelerate launch`` started this process; false in its child processes."""
     has_address = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
     return has_address and int(os.environ["WORLD_SIZE"]) > 1 and multiprocessing.parent_process() is None
 
@@ -213,8 +226,8 @@ def _set_up(device):
         state = accelerate.PartialState(cpu=torch.device(device).type == "cpu")
     if not dist.is_initialized():  # a user's PartialState() on a machine without a GPU
         raise RuntimeError(
-            f"This is one of {os.environ['WORLD_SIZE']} processes, but Accelerate was set up for one by itself. Create "
-            "its PartialState or Accelerator with cpu=True, or leave that to fit."
+            f"This is one of {os.environ['WORLD_SIZE']} processes, but Accelerate was set up for a single process. "
+            "Create its PartialState or Accelerator with cpu=True, or let fit create it."
         )
     atexit.register(state.destroy_process_group)
 
@@ -229,12 +242,12 @@ def _rows_of(rank, size, costs):
 
 @contextmanager
 def _explain_lost_peer():
-    """Explain an error that a message did not arrive."""
+    """Turn the error about a lost message into one that says what to do."""
     try:
         yield
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise RuntimeError(
-            f"Another process of this run does not answer any more ({reason}). Look at what it printed last, then "
-            "start all of them again; with checkpoint_dir a fit resumes after its last whole epoch."
+            f"Another process of this run no longer answers ({reason}). Look at its last output, then start all of "
+            "them again; with checkpoint_dir a fit resumes after its last complete epoch."
         ) from error

@@ -1,7 +1,7 @@
-"""What happens around the steps of a training, one skorch callback for each idea, and their order.
+"""The callbacks of a training and their order.
 
-skorch's own callbacks do what they can: the schedule is its `LRScheduler`, clipping its `GradientNormClipping`.
-A callback that wants the training to end after an epoch sets ``net.stop_training_``, or raises KeyboardInterrupt in
+skorch's own callbacks are used where possible: `LRScheduler` for the schedule, `GradientNormClipping` for clipping.
+To end the training after an epoch, a callback sets ``net.stop_training_``, or raises KeyboardInterrupt in
 `on_epoch_end` as skorch's `EarlyStopping` does.
 """
 
@@ -25,14 +25,14 @@ def make_callbacks(config, *, started=0.0, progress=0, state_file=None, bridge=N
     ----------
     config : TrainingConfig
     started : float, default=0.0
-        When the fit began, by `time.monotonic`.
+        Time of `time.monotonic` when the fit started.
     progress : int, default=0
-        Above 0 a bar is shown.
+        If above 0, a progress bar is shown.
     state_file : StateFile, optional
-        Keeps the state after each epoch; the last, so that it has what other callbacks record, and their stop.
+        Writes the state after each epoch. It is the last, so that it records the results of all other callbacks.
     bridge : SklearnCallbackBridge, optional
     callbacks : list of skorch callbacks or (name, callback) tuples, optional
-        The user's.
+        The user's callbacks.
 
     Returns
     -------
@@ -54,7 +54,10 @@ def make_callbacks(config, *, started=0.0, progress=0, state_file=None, bridge=N
 
 
 def refuse_training_scores(callbacks, n_processes):
-    """An error for a callback that scores training batches: of several processes none has their predictions."""
+    """Raise a ValueError for a callback that scores training batches if there are several processes.
+
+    Each process has the predictions of its share of a batch only.
+    """
     for name, callback in callbacks if n_processes > 1 else ():
         if isinstance(callback, BatchScoring | EpochScoring) and callback.on_train and callback.use_caching:
             raise ValueError(
@@ -65,7 +68,7 @@ def refuse_training_scores(callbacks, n_processes):
 
 
 class LinearWarmupDecay(LRScheduler):
-    """The learning rates of all steps: up over the warm-up, then down towards 0.
+    """The learning rates of all steps: they rise in the warm-up, then fall towards 0.
 
     Parameters
     ----------
@@ -79,32 +82,33 @@ class LinearWarmupDecay(LRScheduler):
 
     @property
     def kwargs(self):
-        """Arguments of the scheduler, as skorch asks for them."""
+        """The arguments of the scheduler, which skorch reads here."""
         return {"lr_lambda": self.factor_}
 
     def on_train_begin(self, net, **kwargs):
-        """Lay out the schedule over all steps to come."""
+        """Plan the schedule for all steps of the training."""
         self.factor_ = WarmupDecayFactor(net.n_steps_, self.warmup_fraction)
         super().on_train_begin(net, **kwargs)
 
     def on_batch_end(self, net, training=False, **kwargs):
-        """Move on to the next step's rates, unless no step was made because gradients overflowed in float16."""
+        """Set the rates of the next step, unless this step was skipped because gradients overflowed in float16."""
         self.factor_.n_steps = net.n_steps_
         if not (training and net.step_skipped_):
             super().on_batch_end(net, training=training, **kwargs)
 
 
 class BestEpoch(Callback):
-    """The best epoch's weights, which the net ends with: the highest validation score, of equal ones the lowest loss.
+    """Restores the weights of the best epoch: the one with the highest validation score.
 
-    Without validation scores it does nothing. In the history, ``valid_score_best`` is True for each epoch that was
-    the best so far, and ``valid_loss_best`` for each with the lowest validation loss so far, which skorch's callbacks
-    monitor by default. skorch's own record of it would begin anew in a resumed training.
+    Among equal scores, the lowest loss decides. Without validation scores it does nothing. In the history,
+    ``valid_score_best`` is True for each epoch that was the best so far, and ``valid_loss_best`` for each with the
+    lowest validation loss so far, which skorch's callbacks monitor by default. skorch's own record of it would start
+    again in a resumed training.
 
     Parameters
     ----------
     patience : int or None
-        Epochs without a better one after which to stop. None: never.
+        Number of epochs without improvement after which to stop. None: never stop.
 
     Attributes
     ----------
@@ -116,11 +120,11 @@ class BestEpoch(Callback):
         self.patience = patience
 
     def on_train_begin(self, net, **kwargs):
-        """Forget an earlier training."""
+        """Drop the weights of an earlier training."""
         self.weights = {}
 
     def on_epoch_end(self, net, **kwargs):
-        """Keep the weights of an epoch that is the best so far; stop if the best is too long ago."""
+        """Keep the weights if the epoch is the best so far; stop after `patience` epochs without improvement."""
         now = net.history[-1]
         if "valid_score" not in now:
             return
@@ -133,7 +137,7 @@ class BestEpoch(Callback):
             net.stop_training_ = True
 
     def on_train_end(self, net, **kwargs):
-        """Give the net the best epoch's weights."""
+        """Copy the best epoch's weights into the net."""
         trained = net.trained
         with torch.no_grad():
             for name, value in self.weights.items():
@@ -142,7 +146,7 @@ class BestEpoch(Callback):
 
 
 def best_epoch(history):
-    """The best epoch of a history, from 1; 0 if none was judged."""
+    """The number of the best epoch of a history, from 1; 0 if there are no validation scores."""
     return max((i for i, row in enumerate(history, start=1) if row.get("valid_score_best")), default=0)
 
 
@@ -151,10 +155,10 @@ def _rank(row):
 
 
 class DivergenceGuard(Callback):
-    """Raises an error as soon as the loss is not finite, or if a weight is not at the end of the training."""
+    """Raises a ValueError as soon as the loss is not finite, or if a weight is not finite after the training."""
 
     def on_batch_end(self, net, training=False, loss=None, **kwargs):
-        """Check the loss; skorch has read it already, so a GPU need not wait again."""
+        """Check the loss; skorch has already copied it from the GPU, so this does not wait."""
         if training and not torch.isfinite(loss):
             raise self._divergence(net)
 
@@ -178,7 +182,7 @@ class TrainingBar(Callback):
     """A bar over the texts of all epochs, with the loss and the latest validation score."""
 
     def on_train_begin(self, net, X=None, **kwargs):
-        """No bar yet: a state file may still take the net to a later epoch."""
+        """Open no bar yet: a state file may still change the number of epochs that are done."""
         self.bar_ = None
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
@@ -190,24 +194,24 @@ class TrainingBar(Callback):
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         """Count the rows of a training step."""
         if training and self.bar_ is not None:
-            score = net.history[-2:][0].get("valid_score")  # of the epoch before; in the first there is none
+            score = net.history[-2:][0].get("valid_score")  # of the previous epoch; in the first one there is none
             shown = {"loss": f"{loss.item():.3f}"} | ({} if score is None else {"score": f"{score:.3f}"})
             self.bar_.set_postfix(shown, refresh=False)
             self.bar_.update(len(batch[1]["w"]))
 
 
 class SklearnCallbackBridge(Callback):
-    """scikit-learn's callbacks on an estimator are called for each epoch of its fit, as for a task.
+    """Calls scikit-learn's callbacks on the estimator for each epoch, which is a task for them.
 
     Parameters
     ----------
     estimator : BaseBertEstimator
     context : sklearn.callback.CallbackContext
-        Of the whole fit.
+        The context of the whole fit.
     data : dict
         ``X``, ``y`` and ``metadata`` as the user gave them.
     fitted_attributes : callable
-        Given the net, the attributes that an estimator needs to predict between epochs.
+        Takes the net, returns the attributes that the estimator needs to predict between epochs.
     """
 
     def __init__(self, estimator, context, data, fitted_attributes):
@@ -220,7 +224,7 @@ class SklearnCallbackBridge(Callback):
         self.task_.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
     def on_epoch_end(self, net, **kwargs):
-        """The task has ended; a callback may ask to stop."""
+        """End the epoch's task; a callback may stop the training."""
         wants_stop = self.task_.call_on_fit_task_end(
             estimator=self.estimator,
             **self.data,

@@ -1,7 +1,7 @@
-"""The state of a training in one file, written after each epoch, from which an interrupted training is resumed.
+"""The state of a training in one file, written after each epoch, so that an interrupted training can be resumed.
 
-The file is safetensors, which holds numbers only: loading it executes nothing. It names the parameters and data of
-its training. A training with others does not resume from it.
+The file is safetensors, which holds numbers only: loading it executes no code. It records the parameters and the
+fingerprints of the data. A training with other ones cannot be resumed from it.
 """
 
 import json
@@ -21,14 +21,19 @@ _FORMAT = "sklearn_bert training state 1"
 
 
 class StateFile(Callback):
-    """Keeps the state of one training in a folder, and resumes a training that is found there.
+    """Writes the state of a training to a folder, and resumes the training whose state is there.
 
     Parameters
     ----------
     folder : path
-        Made if it is not there.
+        Created if it does not exist.
     fingerprint : dict of str to str
-        Parameters and fingerprints of the data: those of the file must be the same.
+        Parameters and fingerprints of the data, which must be equal to those in the file.
+
+    Raises
+    ------
+    OSError
+        If no file can be written to the folder.
     """
 
     def __init__(self, folder, fingerprint):
@@ -42,7 +47,7 @@ class StateFile(Callback):
             TemporaryFile(dir=self.path.parent).close()
 
     def on_epoch_end(self, net, **kwargs):
-        """Write the state of the net; of several processes the first does, with a stop that any of them asked for."""
+        """Write the state, in the first process only; it says whether the training stops in any process."""
         stop = any(net.group_.gather(net.stop_training_))
         if not net.group_.is_first:
             return
@@ -67,12 +72,12 @@ class StateFile(Callback):
             )
 
     def on_train_begin(self, net, **kwargs):
-        """Put the net into the state of the file, if there is one.
+        """Restore the state of the net from the file, if there is one.
 
         Raises
         ------
         ValueError
-            If the file is damaged, no such file, or of other parameters or data.
+            If the file is damaged, is not a training state, or belongs to other parameters or data.
         """
         if not self.path.exists():
             return
@@ -98,7 +103,7 @@ class StateFile(Callback):
         _set_random_state(net.device, parts["random"])
 
     def agree_on_seed(self, seed, *, fixed):
-        """The seed to train with: unless it is fixed, the one that the training in the file was begun with."""
+        """The seed to train with: `seed` if it is fixed, otherwise the one in the file, if there is one."""
         if not fixed and self.path.exists():
             seed = int(self._read(with_tensors=False)[0]["fingerprint"]["random_state"])
         self.fingerprint = self.fingerprint | {"random_state": str(seed)}
@@ -110,15 +115,15 @@ class StateFile(Callback):
             with safe_open(self.path, framework="pt") as file:
                 metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
                 if metadata.get("format") != _FORMAT:
-                    raise ValueError(f"the file says {metadata.get('format')!r} of itself")
+                    raise ValueError(f"its format is {metadata.get('format')!r}")
                 for key in file.keys() if with_tensors else ():
                     part, name = key.split("/", 1)
                     # A copy: Windows does not replace a file of which a tensor is a view.
                     parts.setdefault(part, {})[name] = file.get_tensor(key).clone()
         except (SafetensorError, ValueError) as error:
             raise ValueError(
-                f"{str(self.path)!r} is no training state that this version can read ({error}). Expected a file that a "
-                "fit with checkpoint_dir wrote. Delete it to start anew, or pass another checkpoint_dir."
+                f"{str(self.path)!r} is not a training state that this version can read ({error}). Expected a file "
+                "that a fit with checkpoint_dir wrote. Delete it to start anew, or pass another checkpoint_dir."
             ) from error
         return metadata, parts
 
@@ -128,7 +133,7 @@ class StateFile(Callback):
         if other:
             differences = ", ".join(_difference(name, found.get(name), self.fingerprint.get(name)) for name in other)
             raise ValueError(
-                f"{str(self.path)!r} is the state of another training. Different are: {differences}. Fit with the "
+                f"{str(self.path)!r} is the state of another training. These differ: {differences}. Fit with the "
                 "same data and parameters to resume, delete it to start anew, or pass another checkpoint_dir."
             )
 
@@ -138,7 +143,7 @@ def _difference(name, found, given):
 
 
 def _plain(row):
-    """A row of the history as a dict of numbers and str: JSON can hold these, and not the batches or other records."""
+    """The numbers and str of a row of the history, as a dict: JSON cannot hold the batches and other records."""
     values = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
     return {name: value for name, value in values.items() if isinstance(value, (int, float, str))}
 

@@ -1,4 +1,4 @@
-"""A net's module on a device, in a precision and within its memory: what training and prediction share."""
+"""Compute with a net's module on its device, in its precision and within its memory, in training and prediction."""
 
 import re
 from contextlib import nullcontext
@@ -13,16 +13,16 @@ from .._model.encoder_trial import TRIED_FAMILIES, try_encoder
 from .._runtime.device import is_out_of_memory, release_memory, use_one_thread_after_fork
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-_CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, what one layer hands to the next leaves the cache
+_CACHED_TOKENS = 2048  # computed at a time on a CPU: with more, the outputs of a layer do not fit into the cache
 
 
 class ComputingMixin:
     """Computing for a net with `module_`, `config`, `device`, `precision` and `or_float32`."""
 
-    _autocast_copy = None  # of the module, once a few texts were predicted; no pickle holds it
+    _autocast_copy = None  # made when a few texts are predicted; not pickled
 
     def move(self, device, precision, or_float32=False):
-        """Compute on this device and in this precision from now on."""
+        """Move the module to a device and a precision."""
         self.module_.to(device, dtype_of(precision))
         self.device, self.precision, self.or_float32 = device, precision, or_float32
         self._settle_precision()
@@ -33,7 +33,7 @@ class ComputingMixin:
         return self.config.model_type in TRIED_FAMILIES
 
     def _settle_precision(self):
-        """float32 in the place of a lower precision in which the encoder cannot compute, if it may take it."""
+        """Replace a low precision in which the encoder cannot compute by float32, if `or_float32` allows it."""
         self.unsupported_precision_ = None
         if not self.or_float32 or self.precision not in _AUTOCAST or self._is_tried:
             return
@@ -47,7 +47,7 @@ class ComputingMixin:
             self.unsupported_precision_, self.precision = self.precision, "float32"
 
     def _reset_token_budget(self):
-        """Tokens computed at a time: as many as a CPU's cache holds; on other devices all, while they fit."""
+        """Set the number of tokens computed at a time: what a CPU's cache holds; no limit on other devices."""
         self.max_tokens_ = _CACHED_TOKENS if self._device_type == "cpu" else np.inf
 
     @property
@@ -55,20 +55,20 @@ class ComputingMixin:
         return torch.device(self.device).type
 
     def infer(self, x, **fit_params):
-        """A batch of inputs to (B, num_labels) logits, in float32 or better."""
-        # Of features there is too little to compute for autocast and other kernels to pay.
+        """The logits (B, num_labels) of a batch, in float32 or better."""
+        # A head alone computes too little for autocast and other kernels to save time.
         with FastCpuKernels() if x.needs_encoder else nullcontext():
             return self._compute(x.logits, autocast=x.needs_encoder)
 
     def infer_features(self, x):
-        """A batch of token ids to what the head takes, in float32 or better."""
+        """The features of a batch of token ids, in float32 or better."""
         with FastCpuKernels():
             return self._compute(x.features)
 
     def _module_for_prediction(self, n_batches):
-        """The module in evaluation mode; for a single batch on a CPU a copy that autocast need not cast again."""
+        """The module in evaluation mode; for a single batch on a CPU, a copy whose weights are already cast."""
         module, dtype = self.module_, _AUTOCAST.get(self.precision)
-        if _is_training(module):  # setting the mode walks through all modules, which takes as long as a layer computes
+        if _is_training(module):  # setting the mode visits all modules, which takes as long as computing a layer
             self._set_training(False)
         is_trained = not getattr(self, "_trimmed_for_prediction", False)
         if dtype is None or self._device_type != "cpu" or is_trained or not self._is_tried:
@@ -76,11 +76,11 @@ class ComputingMixin:
         copy = self._autocast_copy
         if copy is None or not copy.is_current(module, dtype):
             copy = AutocastCopy(module, dtype) if n_batches == 1 else None
-            self._autocast_copy = copy  # threads that predict at once may each make one; all are right
+            self._autocast_copy = copy  # several threads may each make one; all are correct
         return module if copy is None else copy.module
 
     def _compute(self, method, *, autocast=True, module=None):
-        """What a method of a batch gives, on the device and in the precision asked for; in float32 or better."""
+        """The result of a method of a batch, computed on the device in the precision; in float32 or better."""
         use_one_thread_after_fork()
         try:
             with self._autocast() if autocast else nullcontext():
@@ -99,14 +99,27 @@ class ComputingMixin:
         return torch.autocast(self._device_type, dtype=dtype, enabled=dtype is not None)
 
     def _in_pieces(self, compute, inputs, targets, max_rows=None):
-        """What `compute` gives for each piece of a batch, in pieces that the memory holds.
+        """The results of `compute` for the pieces of a batch.
 
-        When it does not, all is computed again in pieces of half the size, and so is all that follows.
+        If the memory is not enough, the batch is computed again in pieces of half the size, as are all later batches.
+
+        Parameters
+        ----------
+        compute : callable
+            Called with the inputs and targets of each piece.
+        inputs : TokenBatch or FeatureBatch
+        targets : dict of torch.Tensor
+        max_rows : int, optional
+            Maximum number of rows of a piece.
+
+        Returns
+        -------
+        results : list
 
         Raises
         ------
         MemoryError
-            If a single row is too much.
+            If the memory is not enough for a single row.
         """
         while True:
             pieces = list(micro_batches(inputs, targets, self.max_tokens_, max_rows))
@@ -118,7 +131,7 @@ class ComputingMixin:
                 largest = pieces[0][0]
                 if largest.n_rows == 1:
                     raise self._too_large(largest.row_size // largest.n_texts) from error
-            # Here, where the error no longer holds on to tensors.
+            # After the except block, since the error keeps tensors alive.
             self.module_.zero_grad(set_to_none=True)
             release_memory(self.device)
             self.max_tokens_ = largest.n_rows * largest.row_size // 2
@@ -131,7 +144,7 @@ class ComputingMixin:
 
 
 def dtype_of(precision):
-    """Of the weights: the lower precisions are autocast's."""
+    """The dtype of the weights; only autocast uses the lower precisions."""
     return torch.float64 if precision == "float64" else torch.float32
 
 

@@ -1,23 +1,23 @@
-"""How a net is trained: the plan that the constructor's parameters become."""
+"""How a net is trained: the settings that follow from the constructor's parameters."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a net is trained.
+    """The settings of a training.
 
     Attributes
     ----------
     seed : int
-        Of the order of the batches, and of the rows of the linear probe.
+        Seed of the order of the batches, and of the choice of rows for the linear probe.
     max_epochs : int
     max_seconds : float or None
-        Most seconds from the begin of the fit. None: no limit.
+        Maximum number of seconds from the start of the fit. None: no limit.
     learning_rate : float
-        The encoder's highest learning rate.
+        The encoder's peak learning rate.
     head_learning_rate : float or None
-        The head's; None: as the encoder's.
+        The head's peak learning rate. None: that of the encoder.
     layer_decay : float
         Factor of the learning rate from each layer to the one below it.
     weight_decay : float
@@ -28,16 +28,16 @@ class TrainingConfig:
         Whether the head starts at a linear model of the features.
     freeze : {None, "embeddings", "encoder"} or int
     micro_batch_size : int or None
-        Most rows to compute at a time.
+        Maximum number of rows to compute at a time. None: no limit.
     gradient_checkpointing : bool
     patience : int or None
-        Epochs without a better one after which to stop. None: never.
+        Number of epochs without improvement after which to stop. None: never stop.
     contrastive_steps : int
-        Steps before the linear probe, see `ContrastiveStart`.
+        Number of steps before the linear probe, see `ContrastiveStart`.
     contrastive_learning_rate : float or None
-        The encoder's highest learning rate in these steps.
+        The encoder's peak learning rate in these steps.
     loss_params : dict
-        Further arguments of the problem type's loss.
+        Further arguments of the loss function of the problem type.
     """
 
     seed: int

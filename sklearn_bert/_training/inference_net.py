@@ -1,4 +1,4 @@
-"""The skorch net that predicts: how it is built and stored, and batches in, arrays out."""
+"""The skorch net that predicts: how it is built and stored, and how it predicts batch by batch."""
 
 from functools import partial
 
@@ -46,14 +46,14 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         With `num_labels` and `problem_type` set, if the module has a head.
     pad_token_id : int
     max_length : int
-        Most tokens in a row; with `batch_size` it bounds the tokens of a batch in prediction.
+        Maximum number of tokens in a row; with `batch_size` it limits the tokens of a batch in prediction.
     precision : {"float32", "bfloat16", "float16", "float64"}
     or_float32 : bool, default=False
         Whether float32 replaces a lower precision in which the encoder cannot compute.
     make_module : callable or None
-        Called with the config and the ``module__`` parameters, gives the module. None: one with random weights.
+        Called with the config and the ``module__`` parameters, returns the module. None: one with random weights.
     **kwargs : dict
-        skorch's own parameters; ``module__`` ones reach the module.
+        skorch's own parameters; those that begin with ``module__`` are passed to the module.
     """
 
     module_class = PooledEncoder
@@ -72,15 +72,27 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
 
     @classmethod
     def from_weights(cls, weights, config, params, history=()):
-        """A net on the CPU, ready to predict, from what `arrays`, `stored_params` and `stored_history` gave.
+        """Build a net on the CPU that can predict.
 
-        The net takes over the memory of the weights, see `build_with_weights`.
+        Parameters
+        ----------
+        weights : dict of torch.Tensor or ndarray
+            What `arrays` returned. The net uses their memory, see `build_with_weights`.
+        config : transformers.PreTrainedConfig
+        params : dict
+            What `stored_params` returned.
+        history : sequence of dict
+            What `stored_history` returned.
+
+        Returns
+        -------
+        net : InferenceNet
         """
 
         def make_module(config, **module_params):
             return build_with_weights(partial(cls.module_class, config, **module_params), weights)
 
-        # The caller's random state stays. Weights of inference mode could never have gradients.
+        # The caller's random state is kept. In inference mode, the weights could never have gradients.
         with seeded(0, torch.device("cpu")), torch.inference_mode(False):
             net = cls(config, **params, make_module=make_module, device="cpu", verbose=0).initialize()
         net.history.extend(history)
@@ -88,11 +100,11 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
 
     @classmethod
     def from_plain(cls, state):
-        """A net on the CPU, ready to predict, from what `to_plain` gave."""
+        """Build a net on the CPU that can predict from what `to_plain` returned."""
         return cls.from_weights(state["arrays"], config_from_json(state["config"]), state["params"], state["history"])
 
     def to_plain(self):
-        """What a net for prediction is built of, in arrays, str, numbers, lists and dicts; the weights once."""
+        """All that `from_plain` needs, in arrays, str, numbers, lists and dicts; the weights once."""
         return {
             "arrays": self.arrays(),
             "config": self.config.to_json_string(use_diff=False),
@@ -101,25 +113,25 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         }
 
     def arrays(self):
-        """The weights by name, as NumPy arrays; a ValueError if the config does not describe them."""
+        """The weights by name, as NumPy arrays; a ValueError if they do not match the config."""
         self.check_structure()
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.module_.state_dict().items()}
 
     def stored_params(self):
-        """The parameters that build such a net around the weights, but for the config."""
+        """The parameters that build such a net around the weights, without the config."""
         names = [name for name in vars(self) if name.startswith("module__")]
         return {name: getattr(self, name) for name in (*_STORED, *names)}
 
     def stored_history(self):
-        """A dict for each epoch, of numbers, str, arrays, and lists or dicts of these; other records are left out."""
+        """A dict for each epoch with the records that are numbers, str, arrays, or lists or dicts of these."""
         return [{name: value for name, value in row.items() if _is_plain(value)} for row in self.history]
 
     def __reduce__(self):
-        """Stored are the weights, once, and what builds a net around them: no optimizer, no callbacks, no device."""
+        """Pickle the weights and what builds a net around them, but no optimizer, no callbacks and no device."""
         return (self.from_plain, (self.to_plain(),)) if self.initialized_ else super().__reduce__()
 
     def check_structure(self):
-        """Refuse a module that is not what the config builds: it could be stored, but not loaded."""
+        """Raise a ValueError if the config builds another module: this one could be stored, but not loaded."""
         with torch.device("meta"):
             expected = self.module_class(self.config, **self.get_params_for("module")).state_dict()
         found = self.module_.state_dict()
@@ -135,7 +147,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
     # -- building ---------------------------------------------------------------------------------------
 
     def initialize(self):
-        """Build the module on the device, and find out what its encoder can do if its family is unknown here."""
+        """Build the module on the device, and test what its encoder can do if its family is unknown here."""
         super().initialize()
         self.shared_features_ = None
         self.padding_leaks_ = not self._is_tried and padding_leaks(self.module_, self.pad_token_id)
@@ -143,7 +155,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         return self
 
     def initialize_module(self):
-        """The module that `make_module` gives, or one with random weights."""
+        """Set `module_` to what `make_module` returns, or to a module with random weights."""
         self.check_training_readiness()  # set_params(module__...) of a fitted net would give it random weights
         self.config.dtype = dtype_of(self.precision)
         self.module_ = (self.make_module or self.module)(self.config, **self.get_params_for("module"))
@@ -152,7 +164,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         return self
 
     def check_training_readiness(self):
-        """Refuse to train, or to build anew, a net that was made ready to predict."""
+        """Raise an error if training state was released: such a net cannot be trained or initialized again."""
         if getattr(self, "_trimmed_for_prediction", False):
             raise SkorchTrainingImpossibleError(
                 "The net of a fitted estimator only predicts. To train it further, call the estimator's partial_fit, "
@@ -160,22 +172,22 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
             )
 
     def __sklearn_clone__(self):
-        """Refuse to make an unfitted copy: the estimator has the parameters of a training, the net has its results."""
+        """Raise a TypeError: the parameters of a training belong to the estimator, so a net cannot be cloned."""
         raise TypeError(
             f"Got a {type(self).__name__} to clone, expected an estimator: only an estimator can be cloned and fitted "
             "again. Clone the estimator that has this net, or copy the net and its weights with copy.deepcopy."
         )
 
     def initialize_criterion(self):
-        """None: prediction has no loss."""
+        """Set nothing: prediction needs no loss."""
         return self
 
     def initialize_optimizer(self):
-        """None: prediction moves no weights."""
+        """Set nothing: prediction needs no optimizer."""
         return self
 
     def release_training_state(self):
-        """Keep what prediction needs: the weights once, and a row of history per epoch."""
+        """Release all that prediction does not need; the weights and a row of history per epoch are kept."""
         history = History({**row, "batches": []} for row in self.history)
         self.trim_for_prediction()  # clears the history, too
         self.history = history
@@ -188,18 +200,18 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
     # -- prediction -------------------------------------------------------------------------------------
 
     def predict_logits(self, dataset, progress=0):
-        """Logits of every text, in the dataset's order, (n, num_labels) float32 or float64."""
+        """Logits of all texts, in the order of the dataset: (n, num_labels) float32 or float64."""
         features = self._shared_features(dataset, progress)
         rows = dataset if features is None else KnownFeatures(features, dataset)
         return dataset.average_windows(self._predict(rows, lambda batch: batch.logits, progress))
 
     def predict_features(self, dataset, progress=0):
-        """What the head takes, of every row, in the dataset's order, (n, H), or (n, 4 H) with a bi-encoder."""
+        """Features of all rows, in the order of the dataset: (n, H), or (n, 4 H) with a bi-encoder."""
         features = self._shared_features(dataset, progress)
         return self._predict(dataset, lambda batch: batch.features, progress) if features is None else features
 
     def share_features(self):
-        """From now on, share the features of the encoder with other nets of this process, while it stays as it is."""
+        """From now on, share the encoder's features with other nets of this process, until its weights change."""
         self.shared_features_ = SharedFeatures(self.module_)
 
     def _shared_features(self, dataset, progress):
@@ -209,7 +221,9 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         return self.shared_features_.of(self, dataset, compute)
 
     def forward_iter(self, X, training=False, device="cpu"):
-        """Logits of all rows, in the dataset's order, as one batch: skorch's own would give the longest rows first.
+        """Yield the logits of all rows as one batch, in the order of the dataset.
+
+        skorch's own method would yield batches, the longest rows first.
 
         Parameters
         ----------
@@ -225,7 +239,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         Raises
         ------
         TypeError
-            If `X` is no such dataset.
+            If `X` is not such a dataset.
         ValueError
             If `training` is True.
         """
@@ -234,7 +248,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         yield torch.as_tensor(self.predict_logits(self.get_dataset(X)), device=device)
 
     def get_dataset(self, X, y=None):
-        """The dataset itself; anything else is an error that names `to_dataset`."""
+        """Return the dataset; a TypeError if it is anything else, such as texts."""
         if not hasattr(X, "average_windows"):
             raise TypeError(
                 f"The net got a {type(X).__name__}, expected a dataset of token ids. Pass estimator.to_dataset(texts), "
@@ -243,7 +257,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         return X
 
     def predict_proba(self, X) -> np.ndarray:
-        """Probabilities of the classes or labels, in the dataset's order; of numbers the logits.
+        """Probabilities of the classes or labels, in the order of the dataset; for a regression, the logits.
 
         Parameters
         ----------
@@ -258,7 +272,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         return _PROBABILITIES[self.config.problem_type](logits)
 
     def predict(self, X) -> np.ndarray:
-        """Positions of the classes; 0 or 1 for each label; or numbers, as the loss sees them.
+        """Positions of the classes; 0 or 1 for each label; or, for a regression, the logits.
 
         Parameters
         ----------
@@ -272,22 +286,22 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         return _PREDICTIONS[self.config.problem_type](self.forward(X).numpy().astype(np.float64))
 
     def get_iterator(self, dataset, training=False):
-        """Batches of rows of similar lengths, the longest first: for the net's own use, since rows are reordered."""
+        """Batches of rows of similar lengths, the longest first. The rows are reordered."""
         sampler = TokenBudgetSampler(dataset.lengths, self.most_tokens, self.group_.rank_slice, self.padding_leaks_)
         return self._loader(dataset, sampler)
 
     @property
     def most_tokens(self):
-        """Most padded tokens of a batch in prediction."""
+        """Maximum number of tokens of a batch in prediction, padding included."""
         return min(self.batch_size * self.max_length, self.max_tokens_)
 
     def _loader(self, dataset, sampler):
-        # A generator of its own: the loader would draw a seed from the caller's random state.
+        # With a separate generator, since the loader would draw a seed from the caller's random state.
         collate = partial(dataset.collate, pad_token_id=self.pad_token_id)
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, generator=torch.Generator())
 
     def _predict(self, dataset, method_of, progress=0):
-        """What a method of its batch gives for every row, without gradients, in the dataset's order, (n, ...)."""
+        """The results (n, k) of a method of the batches, without gradients, in the order of the dataset."""
         self.group_ = get_process_group(self.device)
         iterator = self.get_iterator(dataset, training=False)
         module = self._module_for_prediction(len(iterator.batch_sampler))
@@ -296,7 +310,7 @@ class InferenceNet(ComputingMixin, skorch.NeuralNet):
         def compute(inputs, _):
             return self._compute(method_of(inputs), module=module).cpu().numpy()
 
-        # One autocast around all batches: it casts the weights once.
+        # One autocast context around all batches, so that the weights are cast once.
         with (
             torch.inference_mode(),
             self._autocast(),

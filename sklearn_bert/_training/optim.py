@@ -1,6 +1,7 @@
-"""What AdamW updates and how fast: parameter groups and the learning rate's factor.
+"""The parameter groups of AdamW, and the factor of the learning rate at each step.
 
-A leaf. The factor knows two numbers and no net, so that a schedule can be pickled, and a net is freed with its fit.
+This file imports nothing of the package. The factor holds two numbers and no net: so a schedule can be pickled, and
+the memory of a net is freed after the fit.
 """
 
 from dataclasses import dataclass
@@ -8,11 +9,26 @@ from itertools import groupby
 
 
 def param_groups(module, learning_rate, head_learning_rate, weight_decay, factors):
-    """The trainable parameters in groups of one learning rate and one weight decay.
+    """Group the trainable parameters by learning rate and weight decay.
 
-    Matrices decay, biases and normalisation weights do not. Matrices are recognised by their two dimensions:
-    in a BERT all else is a bias or belongs to a LayerNorm. `factors` holds the factor of `learning_rate` of
-    the encoder's parameters, by their ids.
+    Only matrices have weight decay. They are recognised by their two dimensions: in BERT, all other parameters
+    are biases or belong to a LayerNorm.
+
+    Parameters
+    ----------
+    module : BertModule
+    learning_rate : float
+        The encoder's learning rate.
+    head_learning_rate : float
+    weight_decay : float
+        The weight decay of matrices.
+    factors : dict
+        Factors of `learning_rate`, by the `id` of the encoder's parameters; 1 for those that are left out.
+
+    Returns
+    -------
+    groups : list of dict
+        As torch's optimizers take them.
     """
     head = {id(p) for layers in (module.hidden, module.classifier) for p in layers.parameters()}
 
@@ -28,9 +44,9 @@ def param_groups(module, learning_rate, head_learning_rate, weight_decay, factor
 
 
 def linear_warmup_decay(step, n_steps, warmup_fraction):
-    """Factor of the learning rate at `step` (from 0): up to 1 over the warm-up, then down towards 0.
+    """Factor of the learning rate at `step` (from 0): it rises to 1 in the warm-up, then falls towards 0.
 
-    Neither the first step nor the last has the factor 0, so no step is wasted, however few there are.
+    It is not 0 at the first or the last step, so no step is wasted, even if there are only a few.
     """
     warmup = max(1.0, warmup_fraction * n_steps)
     decay = max(1.0, n_steps - warmup)
@@ -39,11 +55,11 @@ def linear_warmup_decay(step, n_steps, warmup_fraction):
 
 @dataclass
 class WarmupDecayFactor:
-    """`linear_warmup_decay` by step, for a number of steps that may change on the way."""
+    """`linear_warmup_decay` as a function of the step; `n_steps` may change during the training."""
 
     n_steps: int
     warmup_fraction: float
 
     def __call__(self, step):
-        """The factor at this step, from 0."""
+        """The factor at this step (from 0)."""
         return linear_warmup_decay(step, self.n_steps, self.warmup_fraction)

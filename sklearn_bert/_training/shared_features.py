@@ -1,7 +1,7 @@
-"""An encoder's features of a data set, computed once in a process while the encoder is not trained.
+"""The features of a data set are computed once in a process, as long as the encoder is not trained.
 
-The candidates and folds of a search start from the same encoder and read the same texts. Features are kept for whole
-data sets: a row's last bits depend on the batch it is in, and a result must not depend on what was computed before.
+The candidates and folds of a search start from the same encoder and encode the same texts. Features are cached for
+whole data sets: the last bits of a row depend on its batch, and a result must not depend on earlier computations.
 """
 
 import os
@@ -13,7 +13,7 @@ from .._data.fingerprint import fingerprint
 from .._encoding.batching import EncodedDataset
 from .._runtime.array_cache import SHARED_ARRAYS, cache_limit
 
-_FEWEST_ROWS = 32  # of a request's few texts the features are not worth their memory
+_FEWEST_ROWS = 32  # caching a few texts saves too little
 _OF_THE_HEAD = ("id2label", "label2id", "num_labels", "problem_type")
 
 
@@ -40,12 +40,12 @@ class SharedFeatures:
         net : InferenceNet
         dataset : RowDataset
         compute : callable
-            Without arguments; gives them where they are not known.
+            Called without arguments if the features are not cached; returns them.
 
         Returns
         -------
         features : ndarray or None
-            None if they are not shared: of features, of few rows, of other weights.
+            None if they cannot be shared: the dataset holds features or few rows, or the weights have changed.
         """
         if not isinstance(dataset, EncodedDataset) or len(dataset) < _FEWEST_ROWS or not cache_limit():
             return None
@@ -57,7 +57,7 @@ class SharedFeatures:
 
     @contextmanager
     def fixed(self):
-        """A context before the training, in which the weights are those of now, whatever tensors hold them."""
+        """A context before the training, in which the weights do not change even if other tensors hold them."""
         versions, self.versions = self.versions, None
         try:
             yield
@@ -65,7 +65,7 @@ class SharedFeatures:
             self.versions = versions
 
     def _key(self, net, tokens):
-        """All that the bits of the features depend on."""
+        """A key of everything that the features depend on, to the bit."""
         module = net.module_
         return (
             self.weights_key,
@@ -77,12 +77,12 @@ class SharedFeatures:
 
 
 def _versions(module):
-    """Which tensors the weights are, and how often each was written to; never equal if they are trained."""
+    """The identity of each weight and its number of writes; for weights that are trained, never equal."""
     return [(id(p), object() if p.requires_grad or p.is_inference() else p._version) for p in _weights(module)]
 
 
 def _content(module):
-    """The weights; of those as files hold them sums, which show a change and take a tenth of the time to compute."""
+    """The weights; if they came from files, only their sums, which change with them and are ten times as fast."""
     if module.origin is None:
         return [p.numpy(force=True) for p in _weights(module)]
     return [torch.stack([p.detach().sum().double() for p in _weights(module)]).cpu().numpy()]

@@ -1,43 +1,43 @@
-"""A budget of time: the training ends in time, and its schedule is laid out for the steps that fit in.
+"""A time budget: the training ends in time, and the schedule is planned for the number of steps that fit in.
 
-How many these are is measured anew after each step: a machine may be slower later, and lengths of texts differ.
+This number is estimated again after each step: the machine may become slower, and the lengths of texts differ.
 """
 
 from time import monotonic
 
 from skorch.callbacks import Callback
 
-_FEWEST = 3  # steps to time before the schedule follows
-_VALIDATION_SHARE = 0.5  # of a training row's time, before the first validation is measured; a forward pass is a third
+_FEWEST = 3  # steps to measure before the schedule is adapted
+_VALIDATION_SHARE = 0.5  # of the time of a training row, until it is measured; a forward pass alone is a third
 
 
 class TimeBudget(Callback):
-    """Sets ``net.n_steps_`` to what fits into the time, and ``net.time_is_up_`` when it is used up.
+    """Sets ``net.n_steps_`` to the number of steps that fit in, and ``net.time_is_up_`` when the time is used up.
 
-    One step is always made. After the last one, the epoch is judged as any other: time for it is kept in reserve.
+    At least one step is made. Time is reserved to validate the last epoch.
 
     Parameters
     ----------
     seconds : float
-        From the begin of the fit to its end. A training that is resumed has spent the time of its earlier epochs.
+        Time from the start of the fit to its end. In a resumed training, the time of earlier epochs counts.
     started : float
-        When the fit began, by the clock.
+        Time of the clock when the fit started.
     clock : callable, default=time.monotonic
-        Gives seconds.
+        Returns seconds.
     """
 
     def __init__(self, seconds, started, clock=monotonic):
         self.seconds, self.started, self.clock = seconds, started, clock
 
     def on_train_begin(self, net, **kwargs):
-        """Nothing is measured yet."""
+        """Reset the measurements."""
         self.deadline_ = None
         self.planned_ = net.n_steps_
         self.n_timed_ = 0
         self.total_ = self.longest_ = self.between_ = 0.0
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Set the deadline, or measure what was done between the steps of two epochs."""
+        """Set the deadline; from the second epoch on, measure the time between the steps of two epochs."""
         now = self.clock()
         if self.deadline_ is None:
             self.deadline_ = self.started + self.seconds - sum(row["dur"] for row in net.history[:-1])
@@ -49,7 +49,7 @@ class TimeBudget(Callback):
         self.mark_ = now
 
     def on_batch_end(self, net, training=False, **kwargs):
-        """Measure the step, and count how many more fit in; of several processes the first decides."""
+        """Measure the step, and estimate how many more fit in; with several processes, the first one decides."""
         if not training:
             return
         now = self.clock()
@@ -62,11 +62,11 @@ class TimeBudget(Callback):
         net.time_is_up_ = not n_more
 
     def on_epoch_end(self, net, **kwargs):
-        """The training has ended if the time is up, for the state file too."""
+        """Stop the training if the time is up; the state file records it."""
         net.stop_training_ |= net.time_is_up_
 
     def _time(self, seconds):
-        """Count a step; the very first one is forgotten when there is another: it prepares kernels and memory."""
+        """Count a step. The first one, which prepares kernels and memory, counts only until the second."""
         self.n_timed_ += 1
         if self.n_timed_ == 2:
             self.total_ = self.longest_ = 0.0
@@ -74,7 +74,7 @@ class TimeBudget(Callback):
         self.longest_ = max(self.longest_, seconds)
 
     def _n_more(self, max_epochs, left):
-        """Steps that fit into the seconds left, of average length; the last may be as long as the longest so far."""
+        """Number of average steps that fit into the seconds left, if the last one is as long as the longest so far."""
         step = self.total_ / max(1, self.n_timed_ - 1)
         per_epoch = self.planned_ / max_epochs
         between = self.between_ or self.valid_share_ * per_epoch * step

@@ -1,7 +1,7 @@
 """The net that trains: skorch's loop with a weighted loss, batches in pieces, validation, and several processes.
 
-skorch gives the loop, its history and its callbacks. Its defaults for data and optimizer are not ours: no rows are
-split off, rows of similar lengths share a batch, the loss is weighted. A user's Ctrl-C stays an interrupt.
+skorch provides the loop, the history and the callbacks. Its defaults are replaced: no validation rows are split off,
+rows of similar lengths share a batch, and the loss is weighted. A user's Ctrl-C remains an interrupt.
 """
 
 from collections.abc import Callable
@@ -95,7 +95,7 @@ class BertNet(InferenceNet):
     # -- building ---------------------------------------------------------------------------------------
 
     def initialize_module(self):
-        """The module to train, with what is frozen of it."""
+        """Set `module_`, and freeze the parts that are not trained."""
         super().initialize_module()
         freeze = None if self.training_config is None else self.training_config.freeze
         self.frozen_ = frozen_parts(self.module_.bert, freeze)
@@ -117,7 +117,7 @@ class BertNet(InferenceNet):
         return self
 
     def initialize_optimizer(self):
-        """The optimizer of what is trained, with a gradient scaler for float16."""
+        """Set the optimizer of the trainable parameters, and a gradient scaler for float16."""
         if self.training_config is not None:
             self.optimizer_ = self.make_optimizer(self.param_groups(self.training_config.learning_rate))
             names = {id(p): name for name, p in self.module_.named_parameters()}
@@ -126,14 +126,14 @@ class BertNet(InferenceNet):
         return self
 
     def param_groups(self, learning_rate):
-        """What is trained, in groups for the optimizer; `learning_rate` is the encoder's."""
+        """The trainable parameters in groups for the optimizer; `learning_rate` is the encoder's."""
         config = self.training_config
         head_lr = learning_rate if config.head_learning_rate is None else config.head_learning_rate
         multipliers = layerwise_lr_multipliers(self.module_.bert, config.layer_decay)
         return param_groups(self.module_, learning_rate, head_lr, config.weight_decay, multipliers)
 
     def make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """The optimizer: AdamW.
+        """Make the optimizer, AdamW.
 
         Parameters
         ----------
@@ -147,28 +147,28 @@ class BertNet(InferenceNet):
         return self.optimizer(groups, fused=self._device_type in ("cpu", "cuda"))
 
     def get_all_learnable_params(self):
-        """Names and parameters that training moves, in the order of the optimizer."""
+        """Names and parameters that are trained, in the order of the optimizer."""
         return iter(self.learnable_)
 
     @property
     def trained(self):
-        """The parameters that training moves, by their names."""
+        """The parameters that are trained, by name."""
         return {name: p for name, p in self.module_.named_parameters() if p.requires_grad}
 
     # -- training ---------------------------------------------------------------------------------------
 
     def get_iterator(self, dataset, training=False):
-        """Batches of rows of similar lengths: in random order to train, longest first to predict."""
+        """Batches of rows of similar lengths: in random order for training, the longest first for prediction."""
         if not training:
             return super().get_iterator(dataset)
-        # An order of its own for each epoch, so that training can be resumed at any.
+        # The order depends on the seed and the epoch only, so that training can be resumed at any epoch.
         generator = torch.Generator().manual_seed(self.training_config.seed + len(self.history))
         return self._loader(dataset, LengthGroupedSampler(dataset.lengths, self.batch_size, generator))
 
     def partial_fit(self, X, y=None, classes=None, *, validation=None, **fit_params):
-        """Train until the last epoch, or until a callback asks to stop.
+        """Train until the last epoch, or until a callback stops the training.
 
-        Unlike skorch's, an interrupt is passed on: a half-trained net must not look trained.
+        Unlike in skorch, an interrupt is raised again: a half-trained net must not look like a trained one.
 
         Parameters
         ----------
@@ -176,7 +176,11 @@ class BertNet(InferenceNet):
             With targets.
         y, classes : ignored
         validation : Validation or None
-            What each epoch is judged by.
+            The data on which each epoch is scored.
+
+        Returns
+        -------
+        self : BertNet
         """
         self.check_training_readiness()
         if not self.initialized_:
@@ -184,7 +188,7 @@ class BertNet(InferenceNet):
         self.group_ = get_process_group(self.device)
         refuse_training_scores(self.callbacks_, self.group_.size)
         with ExitStack() as self.exit_stack_, torch.enable_grad():
-            self.share_features()  # here, where the encoder holds all of its embeddings
+            self.share_features()  # before _prepare_encoder removes unused embeddings
             self._prepare_encoder(X)
             self.initialize_optimizer()  # of the parameters that are trained now
             if self.training_config.freeze == "encoder" and self.module_.pooler is None:
@@ -201,7 +205,7 @@ class BertNet(InferenceNet):
         return self
 
     def _prepare_encoder(self, dataset):
-        """For the time of the training: only embeddings in use are trained, layers are recomputed if so configured."""
+        """Until the end of the training, train only the used embeddings, and recompute layers if configured."""
         encoder = self.module_.bert
         used = np.unique(np.append(dataset.tokens.input_ids, self.pad_token_id))
         types = np.unique(dataset.tokens.token_type_ids)
@@ -210,9 +214,9 @@ class BertNet(InferenceNet):
             self.exit_stack_.enter_context(gradient_checkpointing(encoder, FastCpuKernels))
 
     def _encode_once(self, dataset, validation):
-        """A frozen encoder's features in the place of the texts: they never change.
+        """Replace the texts by the features of a frozen encoder, which do not change.
 
-        Not with a pooler that the encoder lacked: it is trained.
+        This is not possible if the module has its own pooler, which is trained.
         """
         encoded = FeatureDataset(self.predict_features(dataset), dataset)
         if validation is not None:
@@ -221,7 +225,7 @@ class BertNet(InferenceNet):
         return encoded, validation
 
     def fit_loop(self, X, y=None, epochs=None, *, validation=None, **fit_params):
-        """skorch's loop over epochs, which ends early if a callback asks for it in any process."""
+        """skorch's loop over epochs, which ends early if a callback stops it in any process."""
         datasets = {"dataset_train": X, "dataset_valid": None if validation is None else validation.dataset}
         while len(self.history) < self.max_epochs and not any(self.group_.gather(self.stop_training_)):
             iterator = takewhile(lambda _: not self.time_is_up_, self.get_iterator(X, training=True))
@@ -230,14 +234,14 @@ class BertNet(InferenceNet):
             if validation is not None:
                 self._validate(validation)
             for callback in [self, *(callback for _, callback in self.callbacks_)]:
-                try:  # one by one: the others are called, too, when one stops the training
+                try:  # for each callback: if one stops the training, the others must be called, too
                     callback.on_epoch_end(self, **datasets)
                 except KeyboardInterrupt:  # here it is skorch's way of stopping early
                     self.stop_training_ = True
         return self
 
     def on_epoch_begin(self, net, **kwargs):
-        """Dropout is on, and several processes draw random numbers of their own."""
+        """Turn dropout on, with different random numbers in each process."""
         super().on_epoch_begin(net, **kwargs)
         seed = self.group_.rank_seed(self.training_config.seed, len(self.history))
         if seed is not None:
@@ -245,13 +249,13 @@ class BertNet(InferenceNet):
         self.turn_dropout_on()
 
     def turn_dropout_on(self):
-        """Set the training mode, except in frozen parts."""
+        """Set training mode, except for frozen parts."""
         self._set_training(True)
         for part in self.frozen_:
             part.eval()
 
     def _validate(self, validation):
-        """Judge the epoch by the validation rows, which callbacks see as one batch."""
+        """Score the epoch on the validation rows, which callbacks see as one batch."""
         self.notify("on_batch_begin", batch=(validation.dataset, validation.targets), training=False)
         logits = self.predict_logits(validation.dataset)
         y_pred = torch.as_tensor(logits, device=self.device)
@@ -264,7 +268,7 @@ class BertNet(InferenceNet):
         self.notify("on_batch_end", batch=batch, training=False, y_pred=y_pred, loss=loss)
 
     def train_step(self, batch, **fit_params):
-        """One update: forward, weighted loss, backward, the callbacks of gradients, the optimizer's step."""
+        """Make one update: forward, weighted loss, backward, callbacks on gradients, step of the optimizer."""
         inputs, targets = batch
         if not self.module_.training:  # a callback has predicted since the step before
             self.turn_dropout_on()
@@ -280,19 +284,19 @@ class BertNet(InferenceNet):
         self.scaler_.step(self.optimizer_)
         self.scaler_.update()
         self.step_skipped_ = self.scaler_.get_scale() < scale  # float16 overflowed, so no step was made
-        # Of several processes each has the logits of its own rows only.
+        # With several processes, each has the logits of its own rows only.
         y_pred = torch.cat([logits for _, logits in steps]) if self.group_.size == 1 else None
         return {"loss": loss, "y_pred": y_pred}
 
     def _accumulate(self, inputs, targets, n_rows):
-        """Add the gradients of these rows of a batch of `n_rows`; their part of the batch's loss, and their logits."""
+        """Add the gradients of a piece of a batch of `n_rows`; return its part of the loss, and its logits."""
         logits = self.infer(inputs)
         loss = self.get_loss(logits, targets, X=inputs, training=True) * (inputs.n_rows / n_rows)
         self.scaler_.scale(loss).backward()
         return loss.detach(), logits.detach()
 
     def get_loss(self, y_pred, y_true, X=None, training=False) -> torch.Tensor:
-        """mean(w * loss): the weights have a mean of one over the data set, not over the batch.
+        """The weighted loss, ``mean(w * loss)``. The weights have mean one over the data set, not over the batch.
 
         Parameters
         ----------
@@ -301,7 +305,7 @@ class BertNet(InferenceNet):
         y_true : dict of torch.Tensor
             ``y``, (B,) or (B, num_labels), and ``w``, (B,).
         X : TokenBatch or FeatureBatch, optional
-            In training the batch of these rows.
+            In training, the batch of these rows.
         training : bool, default=False
 
         Returns
@@ -315,7 +319,7 @@ class BertNet(InferenceNet):
     # -- after training ---------------------------------------------------------------------------------
 
     def release_training_state(self):
-        """Keep what prediction needs: no gradients, no optimizer, no callbacks, no plan of the training."""
+        """Release all that prediction does not need: gradients, optimizer, callbacks, settings of the training."""
         super().release_training_state()
         for name in ("criterion_", "scaler_", "learnable_", "frozen_", "exit_stack_", "training_config"):
             setattr(self, name, None)

@@ -1,4 +1,4 @@
-"""The validation data that each epoch is judged by."""
+"""The validation data on which each epoch is scored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Validation:
     targets : dict of torch.Tensor
         ``y`` and ``w`` of each whole text, for the loss.
     score : callable or None
-        Logits to a number; higher is better. None: the loss decides.
+        Takes logits and returns a number; higher is better. None: the negative loss is the score.
     """
 
     dataset: object
@@ -30,7 +30,7 @@ class Validation:
 
 
 def make_validation(rows, target, text_encoder, scoring=None, estimator=None):
-    """Checked rows as what each epoch is judged by.
+    """Encode checked rows for validation.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def make_validation(rows, target, text_encoder, scoring=None, estimator=None):
     scoring : str, callable or None
         A scorer of scikit-learn, its name, or "loss". None: the target's own score.
     estimator : BaseBertEstimator, optional
-        Whose predictions a scorer judges.
+        The estimator whose predictions a scorer evaluates.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def make_validation(rows, target, text_encoder, scoring=None, estimator=None):
     Raises
     ------
     ValueError
-        If there are fewer than two rows, or `scoring` is none of scikit-learn.
+        If there are fewer than two rows, or `scoring` is not a scorer of scikit-learn.
     """
     if len(rows.y) < 2:
         raise ValueError(
@@ -66,9 +66,9 @@ def make_validation(rows, target, text_encoder, scoring=None, estimator=None):
 
 
 def _scorer(scoring, estimator, target, rows):
-    """A function of logits that gives the score of the estimator's predictions."""
+    """A function that returns the score of the estimator's predictions for given logits."""
+    # The clone takes logits as X, and predicts from them as the estimator does.
     judge = clone(estimator)
-    # The judge predicts from logits: all that follows them is the estimator's own.
     vars(judge).update(_target=target, net_=None, _logits=lambda logits: logits)
     scorer = check_scoring(judge, scoring)
     weights = {} if np.ptp(rows.weights) == 0 else {"sample_weight": rows.weights}  # many callables take none

@@ -141,7 +141,8 @@ def test_convergence_delta_shrinks_with_n_steps_and_equals_that_of_captum(fitted
 
     text = ["the movie was very good"]
     deltas = [abs(fitted.explain(text, "good", n_steps=n)[0].convergence_delta) for n in (2, 8, 128)]
-    assert deltas[0] > deltas[1] > deltas[2]
+    assert deltas[0] > 1e-4
+    assert max(deltas[1:]) < 1e-7  # eight steps reach the rounding error
 
     encoded = fitted.tokenizer_(text, return_tensors="pt", return_token_type_ids=True)
     ids, mask, types = (encoded[name][None] for name in ("input_ids", "attention_mask", "token_type_ids"))
@@ -261,7 +262,7 @@ def test_explain_without_target_explains_the_prediction(fitted, tiny_bert, revie
 
 @pytest.mark.parametrize("target", ["great", 1, ["good"]])
 def test_explain_raises_for_an_unknown_target_and_lists_the_known_ones(fitted, target):
-    message = f"Got target={target!r}, expected None or one of ['bad', 'good']. Pass what is to be explained."
+    message = f"Got target={target!r}, expected None or one of ['bad', 'good']. Pass the one to explain."
     with pytest.raises(ValueError, match=exactly(message)):
         fitted.explain(TEXTS, target)
 
@@ -295,7 +296,7 @@ def test_explain_before_fit_raises_not_fitted_error(tiny_bert):
 
 def test_explain_does_not_change_the_estimator_or_the_modes_of_torch(tiny_bert, reviews):
     estimator = BertClassifier(tiny_bert, **EXACT).fit(*reviews)
-    state = torch.random.get_rng_state()
+    state, hooks = torch.random.get_rng_state(), hooks_of(estimator.module_)
     with torch.inference_mode():
         first = estimator.explain(TEXTS)
         assert torch.is_inference_mode_enabled()
@@ -306,22 +307,22 @@ def test_explain_does_not_change_the_estimator_or_the_modes_of_torch(tiny_bert, 
         np.testing.assert_array_equal(a.attributions, b.attributions)
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(p.grad is None for p in estimator.module_.parameters())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in estimator.module_.modules())
+    assert hooks_of(estimator.module_) == hooks
+
+
+def hooks_of(module):
+    """The hooks of all modules in it."""
+    return [list(of_kind.values()) for m in module.modules() for of_kind in (m._forward_hooks, m._forward_pre_hooks)]
 
 
 def test_explain_sets_no_hook_on_a_layer_that_predictions_use(fitted):
     """Captum replaces the output of a layer by a hook, which would change predictions of other threads."""
-    layers = [fitted.module_.bert, *fitted.module_.bert.modules()]
-    hooks = []
-
-    def count_hooks(*_):
-        hooks.append(sum(len(layer._forward_hooks) + len(layer._forward_pre_hooks) for layer in layers))
-
-    handle = fitted.module_.classifier.register_forward_hook(count_hooks)
+    before, hooks = hooks_of(fitted.module_.bert), []
+    handle = fitted.module_.classifier.register_forward_hook(lambda *_: hooks.append(hooks_of(fitted.module_.bert)))
     fitted.explain(TEXTS[:1])
     handle.remove()
     assert len(hooks) > 2
-    assert not any(hooks)
+    assert all(found == before for found in hooks)
 
 
 def test_explain_in_smaller_batches_gives_the_same_attributions(fitted, monkeypatch):

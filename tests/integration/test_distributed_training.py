@@ -76,8 +76,8 @@ def test_processes_with_a_budget_of_time_make_the_same_steps_at_the_same_rates(t
 
 def test_processes_with_different_data_or_parameters_or_scores_of_training_batches_raise(tiny_bert, tmp_path):
     message = (
-        "The processes of this run do not fit the same. Different are: {}. Pass the same data and parameters in every "
-        "process: each takes its share of the rows by itself."
+        "The processes of this run do not fit the same data and parameters. These differ: {}. Pass the same in every "
+        "process: each selects its share of the rows itself."
     )
     expected = [
         message.format("X"),
@@ -107,8 +107,8 @@ def test_killed_process_ends_the_other_and_the_fit_resumes_in_any_number_of_proc
         victim.communicate()
     assert (survivor.returncode, victim.returncode) == (1, -signal.SIGKILL), errors
     assert re.search(
-        r"^(\[rank0\]: )?RuntimeError: Another process of this run does not answer any more \(.+\)\. Look at what it "
-        r"printed last, then start all of them again; with checkpoint_dir a fit resumes after its last whole epoch\.$",
+        r"^(\[rank0\]: )?RuntimeError: Another process of this run no longer answers \(.+\)\. Look at its last "
+        r"output, then start all of them again; with checkpoint_dir a fit resumes after its last complete epoch\.$",
         errors,
         re.MULTILINE,
     )

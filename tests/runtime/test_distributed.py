@@ -95,8 +95,8 @@ def test_get_process_group_in_a_child_of_a_launched_process_has_size_one(launche
 def test_get_process_group_raises_if_accelerate_was_set_up_for_one_process(launched, monkeypatch):
     monkeypatch.setattr("accelerate.PartialState", lambda cpu: None)
     message = (
-        "This is one of 2 processes, but Accelerate was set up for one by itself. Create its PartialState or "
-        "Accelerator with cpu=True, or leave that to fit."
+        "This is one of 2 processes, but Accelerate was set up for a single process. Create its PartialState or "
+        "Accelerator with cpu=True, or let fit create it."
     )
     with pytest.raises(RuntimeError, match=exactly(message)):
         get_process_group("cpu")

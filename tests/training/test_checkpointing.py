@@ -127,7 +127,7 @@ def test_without_a_seed_the_training_goes_on_with_the_one_it_was_begun_with(
 
 def other_training(path, differences):
     return exactly(
-        f"{str(path / 'training_state.safetensors')!r} is the state of another training. Different are: {differences}. "
+        f"{str(path / 'training_state.safetensors')!r} is the state of another training. These differ: {differences}. "
         "Fit with the same data and parameters to resume, delete it to start anew, or pass another checkpoint_dir."
     )
 
@@ -181,7 +181,7 @@ def test_other_data_are_an_error_that_names_them(tiny_bert, reviews, interrupted
 
 
 def test_another_seed_is_another_training(tiny_bert, reviews, interrupted):
-    with pytest.raises(ValueError, match=r"Different are: random_state \(\d+ there, \d+ here\)\."):
+    with pytest.raises(ValueError, match=r"These differ: random_state \(\d+ there, \d+ here\)\."):
         BertClassifier(tiny_bert, checkpoint_dir=interrupted(), **SETTINGS | {"random_state": 1}).fit(*reviews)
 
 
@@ -195,7 +195,7 @@ def test_a_damaged_or_foreign_file_is_named(tiny_bert, reviews, interrupted, dam
     else:
         path.write_bytes({"torn": whole[: len(whole) // 2], "empty": b"", "foreign": b"PK\x03\x04 something"}[damage])
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="is no training state that this version can read") as raised:
+    with pytest.raises(ValueError, match="is not a training state that this version can read") as raised:
         BertClassifier(tiny_bert, checkpoint_dir=folder, **SETTINGS).fit(*reviews)
     assert str(path) in str(raised.value)
     assert "Delete it to start anew, or pass another checkpoint_dir." in str(raised.value)
