@@ -32,7 +32,7 @@ from ._model.checkpoint import count_positions, folder_signature, load_config, l
 from ._model.dropout import set_dropout
 from ._model.hub import resolve_checkpoint
 from ._model.module import BertModule
-from ._model.sentence_encoder import declared_pooling
+from ._model.sentence_encoder import declared_pooling, trained_pooling
 from ._parameters import (
     CONSTRAINTS,
     check_same_structure,
@@ -181,17 +181,19 @@ class BaseBertEstimator(
         if plan.resume:
             self.net_.check_structure()
             config, tokenizer = deepcopy(self.module_.config), deepcopy(self.tokenizer_)
-            make_module, origin, declared = self.module_.rebuilt, None, self.module_.pooling
+            make_module, origin = self.module_.rebuilt, None
+            trained, declared = self.module_.pooling, None
         else:
             folder = resolve_checkpoint(self.model, self.revision, self.verbose if plan.group.is_first else 0)
             origin, config = folder_signature(folder), load_config(folder)
             config.num_labels, config.problem_type = target.num_labels, target.problem_type
             tokenizer = load_tokenizer(folder, config)
             make_module = partial(BertModule.from_folder, folder)
-            declared = declared_pooling(folder) if self.pooling == "auto" else None
+            trained = trained_pooling(folder)
+            declared = declared_pooling(folder) if self.pooling == "auto" and trained is None else None
         set_dropout(config, dropout=self.dropout, attention_dropout=self.attention_dropout)
         n_rows, n_columns = np.inf if plan.is_stream else len(rows.y), len(rows.columns)
-        recipe = resolve_recipe(self, config, n_columns, declared, n_rows, resumed=plan.resume)
+        recipe = resolve_recipe(self, config, n_columns, trained, declared, n_rows, resumed=plan.resume)
         if plan.resume:
             check_same_structure(self, recipe)
         n_encoded_together = 1 if recipe.bi_encoder else n_columns

@@ -20,6 +20,10 @@ _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "rando
 _FROZEN_HEAD_FACTOR = 100.0
 # Of models with 12 layers of width 768: of the rates that the papers recommend, one of those that learn fastest.
 _CONTRASTIVE_STEPS, _FEW_ROWS = 20, 10
+# Whose layers end in a normalisation, so that the outputs of two layers are of one scale.
+_ALIKE_LAYERS = frozenset(
+    "bert camembert deberta-v2 distilbert electra mpnet nomic_bert rembert roberta xlm-roberta".split()
+)
 _LABELS = {True: "one label", False: "several labels"}
 _CONTRASTIVE_FACTOR, _AFTER_CONTRASTIVE_FACTOR = 2.0, 0.2
 _BASE_RATE, _ROBERTA_RATE, _DEBERTA_RATE = 5e-5, 3e-5, 2e-5
@@ -110,12 +114,18 @@ def auto_learning_rate(config):
     return max(rate / width / max(1, depth) ** 0.5, _LOWEST_RATE)
 
 
-def resolve_recipe(estimator, config, n_columns, declared_pooling=None, n_rows=np.inf, resumed=False):
+def resolve_recipe(
+    estimator, config, n_columns, trained_pooling=None, declared_pooling=None, n_rows=np.inf, resumed=False
+):
     """The `Recipe` of the constructor's parameters, for an encoder of this config and so many text columns and rows."""
     probe = estimator.head_init == "linear_probe"
     frozen = estimator.freeze is not None and estimator.freeze in ("encoder", config.num_hidden_layers)
-    auto_pooling = declared_pooling or ("mean" if probe or frozen else "pooler")
-    pooling = auto_pooling if estimator.pooling == "auto" else estimator.pooling
+    pooling = estimator.pooling
+    if pooling == "auto":
+        pooling = trained_pooling or declared_pooling or ("mean" if probe or frozen else "pooler")
+        several_alike = config.model_type in _ALIKE_LAYERS and config.num_hidden_layers > 1
+        if pooling == "mean" and trained_pooling is None and n_columns == 1 and several_alike:
+            pooling = "mean_last_two"
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     steps = _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen)
     rates = _resolve_rates(estimator, config, frozen, steps and not resumed)

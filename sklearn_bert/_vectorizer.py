@@ -23,7 +23,7 @@ from ._estimator import TextInputMixin, unchanged_by_failure
 from ._model.checkpoint import count_positions, load_config, load_encoder, load_tokenizer
 from ._model.hub import resolve_checkpoint
 from ._model.pooled_encoder import POOLINGS, PooledEncoder
-from ._model.sentence_encoder import declared_pooling, declared_prompt
+from ._model.sentence_encoder import declared_pooling, declared_prompt, trained_pooling
 from ._parameters import Interval
 from ._runtime.device import resolve_device, resolve_precision, seeded
 from ._storage.pickling import PicklableMixin
@@ -48,10 +48,10 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     long_text : {"head_tail", "truncate"}, default="head_tail"
         What is kept of a text of more than `max_length` tokens. "head_tail" keeps a quarter of the tokens
         from its beginning and the rest from its end, "truncate" its beginning only.
-    pooling : {"auto", "pooler", "cls", "mean"}, default="auto"
+    pooling : {"auto", "pooler", "cls", "mean", "mean_last_two"}, default="auto"
         How the last hidden states become one vector per text. "pooler" passes the state of ``[CLS]``
         through a dense layer and tanh. "cls" is the state of ``[CLS]``. "mean" is the mean over all
-        tokens. "auto" is the pooling of a fitted estimator, or of the one that a folder of `save_pretrained`
+        tokens, "mean_last_two" that of the last two layers. "auto" is the pooling of a fitted estimator, or of the one that a folder of `save_pretrained`
         holds. For a checkpoint it is what its folder declares for sentence-transformers, "mean" or "cls",
         and "mean" if it declares nothing.
     prompt : str, default=None
@@ -125,7 +125,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         revision: str | None = None,
         max_length: int | None = None,
         long_text: Literal["head_tail", "truncate"] = "head_tail",
-        pooling: Literal["auto", "pooler", "cls", "mean"] = "auto",
+        pooling: Literal["auto", "pooler", "cls", "mean", "mean_last_two"] = "auto",
         prompt: str | None = None,
         batch_size: int = 32,
         device: str | torch.device = "auto",
@@ -246,7 +246,9 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         encoder = load_encoder(folder, config, random_pooler="raise" if self.pooling == "pooler" else "ignore")
         if self.prompt is None:
             self.prompt_ = declared_prompt(folder)
-        pooling = (declared_pooling(folder, self.prompt_) or "mean") if self.pooling == "auto" else self.pooling
+        pooling = self.pooling
+        if pooling == "auto":
+            pooling = trained_pooling(folder) or declared_pooling(folder, self.prompt_) or "mean"
         module = PooledEncoder(config, encoder=encoder, pooling=pooling)
         return self._wrap(module, tokenizer, precision)
 

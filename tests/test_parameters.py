@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from transformers import CONFIG_MAPPING
 
 from sklearn_bert import BertClassifier, BertVectorizer, TunedThresholdsClassifierCV
-from sklearn_bert._parameters import auto_learning_rate
+from sklearn_bert._parameters import auto_learning_rate, resolve_recipe
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,21 @@ def test_auto_pooling_and_auto_pair_encoding_follow_head_init_and_freeze(
     pairs = pd.DataFrame({"first": reviews[0], "second": reviews[0][::-1]})
     module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
     assert (module.pooling, module.bi_encoder) == (pooling, bi_encoder)
-    assert not BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_.bi_encoder
+    single = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_
+    assert (single.pooling, single.bi_encoder) == ("mean_last_two" if pooling == "mean" else pooling, False)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "n_layers", "expected"),
+    [("bert", 1, "mean"), ("bert", 2, "mean_last_two"), ("xlm-roberta", 12, "mean_last_two"), ("modernbert", 9, "mean")],
+)
+def test_auto_pooling_of_single_texts_needs_two_layers_of_one_scale(model_type, n_layers, expected):
+    config = CONFIG_MAPPING[model_type](num_hidden_layers=n_layers)
+    assert resolve_recipe(BertClassifier(), config, 1).pooling == expected
+    assert resolve_recipe(BertClassifier(), config, 1, declared_pooling="mean").pooling == expected
+    assert resolve_recipe(BertClassifier(), config, 1, declared_pooling="cls").pooling == "cls"
+    assert resolve_recipe(BertClassifier(), config, 1, trained_pooling="mean").pooling == "mean"
+    assert resolve_recipe(BertClassifier(), config, 2).pooling == "mean"
 
 
 @pytest.mark.parametrize(("learning_rate", "expected"), [("auto", 5e-5 * 768 / 16), (1e-3, 1e-3)])

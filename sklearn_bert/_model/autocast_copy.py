@@ -2,7 +2,8 @@
 
 For each prediction, autocast casts the weights again. For one text, this takes as long as the rest of the prediction.
 The copy gives the same results, to the bit. Only linear layers and the modules that contain them are copied, and of
-these only the cast parameters; all other objects are shared. A module with forward hooks is shared as a whole.
+these only the cast parameters; all other objects are shared. A module with forward hooks of others is shared as a
+whole.
 
 The module may change at any time. So `is_current` compares before each use: the modules, their attributes and hooks,
 the identity of the parameters, the number of writes to each, and a sample of their values. The sample detects writes
@@ -14,6 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules import module as torch_modules
+
+from .last_layer_input import keep_input
 
 _N_SAMPLES = 16  # values of each parameter: comparing all would take as long as casting them
 
@@ -67,14 +70,15 @@ class AutocastCopy:
         return self._copies[id(module)]
 
     def _new_copy(self, module):
-        if module._forward_hooks or module._forward_pre_hooks:
+        hooks = (module._forward_hooks, module._forward_pre_hooks)
+        if any(hook is not keep_input for of_kind in hooks for hook in of_kind.values()):
             return module
         children = dict(module._modules)
         copies = {name: None if child is None else self._copy(child) for name, child in children.items()}
         castable = _is_castable(module)
         if not castable and all(copies[name] is child for name, child in children.items()):
             return module
-        self._as_copied.append((module, dict(vars(module)), (children, {}, {})))
+        self._as_copied.append((module, dict(vars(module)), (children, *map(dict, hooks))))
         copy = module.__new__(type(module))
         vars(copy).update(vars(module))
         vars(copy)["_modules"] = copies

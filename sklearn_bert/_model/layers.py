@@ -43,7 +43,7 @@ def split_into_layers(encoder):
                 return [children[child] for child in before], list(module)
     raise ValueError(
         f"An encoder of type {encoder.config.model_type!r} has no list of separate layers. Pass freeze=None or "
-        "'encoder', layer_decay=1.0 and gradient_checkpointing=False."
+        "'encoder', layer_decay=1.0, gradient_checkpointing=False and pooling='auto'."
     )
 
 

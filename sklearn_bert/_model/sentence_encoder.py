@@ -5,13 +5,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from .._runtime.user_warnings import warn_user
+from .pooled_encoder import POOLINGS
 
 _POOLINGS = {"cls": "cls", "cls_token": "cls", "mean": "mean", "mean_tokens": "mean"}  # old and new names
 _READ_HERE = {"Transformer", "Pooling", "Normalize"}  # vectors are not normalised; that is documented
 
 
+def trained_pooling(folder):
+    """The pooling that a stored estimator was trained with; None if the folder holds none."""
+    net = (_read(folder / "sklearn_bert.json", dict) or {}).get("net")
+    pooling = net.get("module__pooling") if isinstance(net, dict) else None
+    return pooling if pooling in POOLINGS else None
+
+
 def declared_pooling(folder, prompt=""):
-    """The pooling that the folder of a checkpoint declares; a warning if it declares more than is available here.
+    """The pooling that a sentence encoder's folder declares; a warning if it declares more than is available here.
 
     Parameters
     ----------
@@ -22,13 +30,9 @@ def declared_pooling(folder, prompt=""):
 
     Returns
     -------
-    pooling : {"cls", "mean", "pooler"} or None
-        None if the folder declares none, or one that is not available. For a stored estimator it is the pooling that
-        the estimator was trained with.
+    pooling : {"cls", "mean"} or None
+        None if the folder declares none, or one that is not available.
     """
-    net = (_read(folder / "sklearn_bert.json", dict) or {}).get("net")
-    if isinstance(net, dict) and net.get("module__pooling") in ("cls", "mean", "pooler"):
-        return net["module__pooling"]
     modules = [module for module in _read(folder / "modules.json", list) or () if isinstance(module, dict)]
     kinds = {str(module.get("type")).rpartition(".")[2]: module for module in modules}
     if "Pooling" not in kinds:

@@ -90,13 +90,15 @@ CHANGES = [double_uncounted, double_in_numpy, write, load, replace_parameter, re
 CHANGES += [adapt, override_forward, hook, hook_around, parametrize]
 
 
-@pytest.mark.parametrize("model_type", sorted(TRIED_FAMILIES))
-def test_of_each_family_the_copy_gives_the_same_bits_and_its_weights_are_cast(model_type):
+@pytest.mark.parametrize(
+    ("model_type", "pooling"), [*((model_type, "mean") for model_type in sorted(TRIED_FAMILIES)), ("bert", "mean_last_two")]
+)
+def test_of_each_family_the_copy_gives_the_same_bits_and_its_weights_are_cast(model_type, pooling):
     config = config_of(model_type)
     config.num_labels = 3
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = BertModule(config, pooling="mean", hidden_layer_sizes=(8,)).eval()
+        module = BertModule(config, pooling=pooling, hidden_layer_sizes=(8,)).eval()
     copy = AutocastCopy(module, torch.bfloat16)
     assert copy.is_current(module, torch.bfloat16)
     assert torch.equal(logits(copy.module), logits(module))

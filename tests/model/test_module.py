@@ -194,17 +194,22 @@ def test_padding_does_not_change_the_logits(pooling, attention):
 @pytest.mark.parametrize("mask", [None, MASK], ids=["no mask", "mask"])
 def test_pooling_equals_a_computation_by_hand(pooling, mask):
     module = bert(pooling=pooling)
-    states = module(IDS, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
+    *_, below, states = module(IDS, attention_mask=mask, output_hidden_states=True).hidden_states
     lengths = [T] * N if mask is None else LENGTHS.tolist()
+
+    def mean(layer):
+        return torch.stack([row[:length].mean(dim=0) for row, length in zip(layer, lengths, strict=True)])
+
     pooled = {
         "pooler": torch.tanh(module.bert.pooler.dense(states[:, 0])),
         "cls": states[:, 0],
-        "mean": torch.stack([row[:length].mean(dim=0) for row, length in zip(states, lengths, strict=True)]),
+        "mean": mean(states),
+        "mean_last_two": (mean(states) + mean(below)) / 2,
     }[pooling]
     torch.testing.assert_close(module(IDS, attention_mask=mask).logits, module.classifier(pooled))
 
 
-@pytest.mark.parametrize("pooling", ["pooler", "cls", "mean"])
+@all_poolings
 def test_the_head_of_a_bi_encoder_sees_both_vectors_their_distance_and_their_product(pooling):
     module = bert(pooling=pooling, bi_encoder=True)
     single = BertModule(module.config, encoder=module.bert, pooling=pooling)
@@ -222,7 +227,7 @@ def test_a_bi_encoder_with_an_odd_number_of_rows_raises():
         bert(bi_encoder=True)(IDS[:3])
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "mean_last_two"])
 def test_an_unused_pooler_gets_no_gradient_and_other_parameters_do(pooling):
     module = bert(pooling=pooling)
     module(IDS, attention_mask=MASK, token_type_ids=TYPES, labels=CLASSES).loss.backward()
@@ -280,6 +285,6 @@ def test_all_parameters_have_the_dtype_of_the_config():
 
 
 def test_an_unknown_pooling_raises():
-    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean'). Choose one of these."
+    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean', 'mean_last_two'). Choose one of these."
     with pytest.raises(ValueError, match=exactly(message)):
         BertModule(make_config(50), pooling="max")

@@ -7,6 +7,7 @@ from sklearn_bert import BertModule
 from sklearn_bert._model.checkpoint import load_config
 from sklearn_bert._model.pooled_encoder import PooledEncoder
 from tests.helpers import exactly
+from tests.model.helpers import all_poolings
 
 IDS = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
@@ -19,7 +20,7 @@ def config(tiny_bert):
     return config
 
 
-@pytest.mark.parametrize("pooling", ["pooler", "cls", "mean"])
+@all_poolings
 @pytest.mark.parametrize("bi_encoder", [False, True])
 def test_forward_gives_the_features_of_a_module_with_a_head(tiny_bert, config, pooling, bi_encoder):
     parts = {"pooling": pooling, "bi_encoder": bi_encoder}
@@ -36,7 +37,7 @@ def test_a_pooled_encoder_has_no_head(tiny_bert, config):
 
 
 def test_an_unknown_pooling_raises(config):
-    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean'). Choose one of these."
+    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean', 'mean_last_two'). Choose one of these."
     with pytest.raises(ValueError, match=exactly(message)):
         PooledEncoder(config, pooling="max")
 

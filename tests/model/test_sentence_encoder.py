@@ -8,7 +8,8 @@ from sklearn.preprocessing import Normalizer
 
 from sklearn_bert import BertClassifier, BertVectorizer
 from sklearn_bert._model.hub import resolve_checkpoint
-from sklearn_bert._model.sentence_encoder import declared_pooling
+from sklearn_bert._model.pooled_encoder import POOLINGS
+from sklearn_bert._model.sentence_encoder import declared_pooling, trained_pooling
 from tests.helpers import FAST, exactly
 
 TYPES = "sentence_transformers.models."
@@ -49,8 +50,9 @@ def modes(**chosen):
 def test_auto_pooling_is_what_the_folder_declares(folder, reviews, config, expected):
     declare(folder, config)
     assert declared_pooling(folder) == expected
+    of_texts = {"cls": "cls", "mean": "mean_last_two"}[expected]
     for changes in ({}, {"head_init": "random"}, {"freeze": "encoder"}):
-        assert BertClassifier(folder, **FAST | changes | {"max_epochs": 1}).fit(*reviews).module_.pooling == expected
+        assert BertClassifier(folder, **FAST | changes | {"max_epochs": 1}).fit(*reviews).module_.pooling == of_texts
     vectors = BertVectorizer(folder, device="cpu").fit_transform(reviews[0])
     chosen = BertVectorizer(folder, pooling=expected, device="cpu").fit_transform(reviews[0])
     np.testing.assert_array_equal(vectors, chosen)
@@ -108,7 +110,7 @@ def test_files_that_declare_nothing_are_no_reason_to_fail(folder, text):
     assert declared_pooling(folder) is None
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_the_folder_of_a_stored_estimator_declares_its_pooling(folder, reviews, tmp_path, pooling):
     classifier = BertClassifier(folder, pooling=pooling, **FAST | {"max_epochs": 1}).fit(*reviews)
     stored = tmp_path / "stored"
@@ -117,7 +119,7 @@ def test_the_folder_of_a_stored_estimator_declares_its_pooling(folder, reviews, 
     np.testing.assert_array_equal(vectors, BertVectorizer(classifier, device="cpu").fit_transform(reviews[0]))
     assert BertClassifier(str(stored), **FAST).fit(*reviews).module_.pooling == pooling
     (stored / "sklearn_bert.json").write_text('{"net": []}')
-    assert declared_pooling(stored) is None
+    assert trained_pooling(stored) is None
 
 
 @pytest.mark.usefixtures("no_network")

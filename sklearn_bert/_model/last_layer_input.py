@@ -1,0 +1,42 @@
+"""The input of an encoder's last layer: the output of the layer below it.
+
+transformers gives it with `output_hidden_states`, which keeps the outputs of all layers, and in its older releases
+replaces methods during the call, so that predictions of several threads would mix. A hook on one layer does neither.
+"""
+
+import threading
+from contextlib import contextmanager
+
+from .layers import split_into_layers
+
+_thread = threading.local()
+
+
+def watch_last_layer(encoder):
+    """Let `last_layer_inputs` see the encoder's last layer.
+
+    Raises
+    ------
+    ValueError
+        If the encoder has no list of its layers, see `split_into_layers`.
+    """
+    last = split_into_layers(encoder)[1][-1]
+    if keep_input not in last._forward_pre_hooks.values():
+        last.register_forward_pre_hook(keep_input, with_kwargs=True)
+
+
+def keep_input(layer, args, kwargs):
+    """The hook: within `last_layer_inputs` it keeps the hidden states that the layer is called with."""
+    inputs = getattr(_thread, "inputs", None)
+    if inputs is not None:
+        inputs.append(args[0] if args else kwargs["hidden_states"])
+
+
+@contextmanager
+def last_layer_inputs():
+    """A context that gives a list: of each call of a watched layer by this thread, its input (B, T, H)."""
+    _thread.inputs = []
+    try:
+        yield _thread.inputs
+    finally:
+        _thread.inputs = None

@@ -1,0 +1,104 @@
+"""The input of the last layer is that of the thread's own call, and nothing of it is kept afterwards."""
+
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
+import pytest
+import torch
+
+from sklearn_bert import BertModule
+from sklearn_bert._model.last_layer_input import keep_input, last_layer_inputs, watch_last_layer
+from sklearn_bert._model.layers import gradient_checkpointing, split_into_layers
+from sklearn_bert._model.pooled_encoder import PooledEncoder
+from tests.helpers import exactly
+from tests.model.families import config_of
+from tests.model.helpers import IDS, MASK, bert
+
+BELOW = "mean_last_two"
+
+
+def module_of(model_type):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return BertModule(config_of(model_type), pooling=BELOW).eval()
+
+
+@pytest.mark.parametrize(
+    "model_type",
+    "bert camembert deberta-v2 distilbert electra mpnet nomic_bert rembert roberta xlm-roberta".split(),
+)
+def test_of_each_family_the_input_is_the_output_of_the_layer_below(model_type):
+    module = module_of(model_type)
+    with last_layer_inputs() as inputs, torch.inference_mode():
+        states = module.bert(input_ids=IDS, attention_mask=MASK, output_hidden_states=True).hidden_states
+    torch.testing.assert_close(inputs, [states[-2]])
+
+
+def test_threads_get_the_inputs_of_their_own_calls():
+    module = bert(pooling=BELOW)
+    with torch.inference_mode():
+        expected = [module.features(row[None]) for row in IDS]
+
+    def features(i):
+        with torch.inference_mode():
+            return module.features(IDS[i % len(IDS)][None])
+
+    with ThreadPoolExecutor(4) as pool:
+        for i, found in enumerate(pool.map(features, range(200))):
+            assert torch.equal(found, expected[i % len(IDS)])
+
+
+def test_nothing_is_kept_after_a_call_or_an_error():
+    module = bert(pooling=BELOW)
+    seen = []
+    last = split_into_layers(module.bert)[1][-1]
+    last.register_forward_pre_hook(lambda layer, args: seen.append(weakref.ref(args[0])))
+    module.features(IDS)
+    last.register_forward_hook(lambda layer, args, output: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        module.features(IDS)
+    gc.collect()
+    assert [ref() for ref in seen] == [None, None]
+
+
+def test_one_hook_is_enough_for_several_modules_and_copies_have_it():
+    module = bert(pooling=BELOW)
+    other = deepcopy(PooledEncoder(module.config, encoder=module.bert, pooling=BELOW)).eval()
+    assert list(split_into_layers(other.bert)[1][-1]._forward_pre_hooks.values()) == [keep_input]
+    assert torch.equal(other.features(IDS, MASK), module.features(IDS, MASK))
+
+
+def test_gradients_are_the_same_with_layers_that_are_computed_again():
+    module = bert(pooling=BELOW)
+    module(IDS, MASK).logits.sum().backward()
+    expected = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+    module.zero_grad()
+    with gradient_checkpointing(module.bert, torch.enable_grad):
+        module(IDS, MASK).logits.sum().backward()
+    found = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+    torch.testing.assert_close(found, expected)
+    assert any(p.grad is not None for p in split_into_layers(module.bert)[1][-1].parameters())
+
+
+def test_an_encoder_without_separate_layers_raises():
+    sentence = (
+        "An encoder of type 'albert' has no list of separate layers. Pass freeze=None or 'encoder', layer_decay=1.0, "
+        "gradient_checkpointing=False and pooling='auto'."
+    )
+    with pytest.raises(ValueError, match=exactly(sentence)):
+        module_of("albert")
+
+
+def test_a_last_layer_of_another_shape_raises():
+    module = bert(pooling=BELOW)
+    module.bert.encoder.layer[-1] = module.bert.encoder.layer[0]  # not the watched one
+    sentence = (
+        "The input of this 'bert' encoder's last layer has the shape None, expected that of its output, "
+        f"{(*IDS.shape, 16)}. Pass pooling='mean', or leave the layers in their places."
+    )
+    with pytest.raises(ValueError, match=exactly(sentence)):
+        module(IDS)
+    watch_last_layer(module.bert)
+    module(IDS)
