@@ -20,6 +20,8 @@ _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "rando
 _FROZEN_HEAD_FACTOR = 100.0
 # Of models with 12 layers of width 768: of the rates that the papers recommend, one of those that learn fastest.
 _CONTRASTIVE_STEPS, _FEW_ROWS = 20, 10
+# With at most so many rows the last two layers are the better features; with 1,000 rows sentiment lost a point by them.
+_ROWS_FOR_TWO_LAYERS = 500
 # Whose layers end in a normalisation, so that the outputs of two layers are of one scale.
 _ALIKE_LAYERS = frozenset(
     "bert camembert deberta-v2 distilbert electra mpnet nomic_bert rembert roberta xlm-roberta".split()
@@ -124,7 +126,8 @@ def resolve_recipe(
     if pooling == "auto":
         pooling = trained_pooling or declared_pooling or ("mean" if probe or frozen else "pooler")
         several_alike = config.model_type in _ALIKE_LAYERS and config.num_hidden_layers > 1
-        if pooling == "mean" and trained_pooling is None and n_columns == 1 and several_alike:
+        few_texts = n_columns == 1 and n_rows <= _ROWS_FOR_TWO_LAYERS
+        if pooling == "mean" and trained_pooling is None and few_texts and several_alike:
             pooling = "mean_last_two"
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     steps = _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen)

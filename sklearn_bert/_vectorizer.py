@@ -51,9 +51,9 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     pooling : {"auto", "pooler", "cls", "mean", "mean_last_two"}, default="auto"
         How the last hidden states become one vector per text. "pooler" passes the state of ``[CLS]``
         through a dense layer and tanh. "cls" is the state of ``[CLS]``. "mean" is the mean over all
-        tokens, "mean_last_two" that of the last two layers. "auto" is the pooling of a fitted estimator, or of the one that a folder of `save_pretrained`
-        holds. For a checkpoint it is what its folder declares for sentence-transformers, "mean" or "cls",
-        and "mean" if it declares nothing.
+        tokens, "mean_last_two" that of the last two layers. "auto" is the pooling of a fitted estimator, or of
+        the one that a folder of `save_pretrained` holds. For a checkpoint it is what its folder declares for
+        sentence-transformers, "mean" or "cls", and "mean" if it declares nothing.
     prompt : str, default=None
         Text to put before each text, such as "query: ", for encoders that were trained with it. None is the
         default prompt that the folder of a checkpoint declares for sentence-transformers, or "".

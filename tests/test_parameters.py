@@ -99,15 +99,22 @@ def test_auto_pooling_and_auto_pair_encoding_follow_head_init_and_freeze(
 
 @pytest.mark.parametrize(
     ("model_type", "n_layers", "expected"),
-    [("bert", 1, "mean"), ("bert", 2, "mean_last_two"), ("xlm-roberta", 12, "mean_last_two"), ("modernbert", 9, "mean")],
+    [
+        ("bert", 1, "mean"),
+        ("bert", 2, "mean_last_two"),
+        ("xlm-roberta", 12, "mean_last_two"),
+        ("modernbert", 9, "mean"),
+    ],
 )
-def test_auto_pooling_of_single_texts_needs_two_layers_of_one_scale(model_type, n_layers, expected):
+def test_auto_pooling_of_few_single_texts_needs_two_layers_of_one_scale(model_type, n_layers, expected):
     config = CONFIG_MAPPING[model_type](num_hidden_layers=n_layers)
-    assert resolve_recipe(BertClassifier(), config, 1).pooling == expected
-    assert resolve_recipe(BertClassifier(), config, 1, declared_pooling="mean").pooling == expected
-    assert resolve_recipe(BertClassifier(), config, 1, declared_pooling="cls").pooling == "cls"
-    assert resolve_recipe(BertClassifier(), config, 1, trained_pooling="mean").pooling == "mean"
-    assert resolve_recipe(BertClassifier(), config, 2).pooling == "mean"
+
+    def pooling(n_columns=1, n_rows=500, **found):
+        return resolve_recipe(BertClassifier(), config, n_columns, n_rows=n_rows, **found).pooling
+
+    assert pooling() == pooling(declared_pooling="mean") == expected
+    assert pooling(n_rows=501) == pooling(n_columns=2) == pooling(trained_pooling="mean") == "mean"
+    assert pooling(declared_pooling="cls") == "cls"
 
 
 @pytest.mark.parametrize(("learning_rate", "expected"), [("auto", 5e-5 * 768 / 16), (1e-3, 1e-3)])

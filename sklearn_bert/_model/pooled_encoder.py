@@ -159,8 +159,8 @@ class PooledEncoder(nn.Module):
         shape = tuple(inputs[-1].shape) if inputs else None
         if shape != last.shape:
             raise ValueError(
-                f"The input of this {self.config.model_type!r} encoder's last layer has the shape {shape}, expected that "
-                f"of its output, {tuple(last.shape)}. Pass pooling='mean', or leave the layers in their places."
+                f"The input of this {self.config.model_type!r} encoder's last layer has the shape {shape}, expected "
+                f"that of its output, {tuple(last.shape)}. Pass pooling='mean', or leave the layers in their places."
             )
         return (last + inputs[-1]) / 2
 
