@@ -65,7 +65,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         folder declares for sentence-transformers, "mean" or "cls". If it declares nothing, it is "pooler"
         with ``head_init="random"`` and an encoder that is trained, otherwise "mean". Where it would be "mean"
         for at most 500 single texts, it is "mean_last_two", if each layer ends with a normalisation (as in
-        BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet).
+        BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet) and there are no contrastive steps.
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
         How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It needs the fewest pairs, above all if

@@ -122,17 +122,22 @@ def resolve_recipe(
     """The `Recipe` of the constructor's parameters, for an encoder of this config and so many text columns and rows."""
     probe = estimator.head_init == "linear_probe"
     frozen = estimator.freeze is not None and estimator.freeze in ("encoder", config.num_hidden_layers)
+    steps = _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen)
     pooling = estimator.pooling
     if pooling == "auto":
-        pooling = trained_pooling or declared_pooling or ("mean" if probe or frozen else "pooler")
-        several_alike = config.model_type in _ALIKE_LAYERS and config.num_hidden_layers > 1
-        few_texts = n_columns == 1 and n_rows <= _ROWS_FOR_TWO_LAYERS
-        if pooling == "mean" and trained_pooling is None and few_texts and several_alike:
-            pooling = "mean_last_two"
+        # Contrastive steps fit the last layer to the classes: then the one below adds nothing.
+        few_texts = n_columns == 1 and n_rows <= _ROWS_FOR_TWO_LAYERS and not steps
+        untrained = declared_pooling or ("mean" if probe or frozen else "pooler")
+        pooling = trained_pooling or _best_of_layers(untrained, config, few_texts)
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
-    steps = _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen)
     rates = _resolve_rates(estimator, config, frozen, steps and not resumed)
     return Recipe(pooling, bi_encoder and n_columns == 2, *rates, 0 if resumed else steps)
+
+
+def _best_of_layers(pooling, config, few_texts):
+    """The pooling, of two layers if that is better and they have one scale."""
+    alike = config.model_type in _ALIKE_LAYERS and config.num_hidden_layers > 1
+    return "mean_last_two" if pooling == "mean" and few_texts and alike else pooling
 
 
 def _starts_at_random(estimator):

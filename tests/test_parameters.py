@@ -107,13 +107,15 @@ def test_auto_pooling_and_auto_pair_encoding_follow_head_init_and_freeze(
     ],
 )
 def test_auto_pooling_of_few_single_texts_needs_two_layers_of_one_scale(model_type, n_layers, expected):
-    config = CONFIG_MAPPING[model_type](num_hidden_layers=n_layers)
+    config = CONFIG_MAPPING[model_type](num_hidden_layers=n_layers, problem_type="single_label_classification")
 
-    def pooling(n_columns=1, n_rows=500, **found):
-        return resolve_recipe(BertClassifier(), config, n_columns, n_rows=n_rows, **found).pooling
+    def pooling(n_columns=1, n_rows=500, contrastive_steps="auto", **found):
+        estimator = BertClassifier(contrastive_steps=contrastive_steps)
+        return resolve_recipe(estimator, config, n_columns, n_rows=n_rows, **found).pooling
 
     assert pooling() == pooling(declared_pooling="mean") == expected
     assert pooling(n_rows=501) == pooling(n_columns=2) == pooling(trained_pooling="mean") == "mean"
+    assert pooling(contrastive_steps=1) == "mean"
     assert pooling(declared_pooling="cls") == "cls"
 
 
