@@ -69,8 +69,8 @@ def test_an_encoder_that_shares_one_layer_raises_but_can_be_frozen_as_a_whole():
     config = AlbertConfig(vocab_size=50, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=32)
     encoder = AutoModel.from_config(config)
     message = (
-        "An encoder of type 'albert' has no list of separate layers. Pass freeze=None or 'encoder', layer_decay=1.0 "
-        "and gradient_checkpointing=False."
+        "An encoder of type 'albert' has no list of separate layers. Pass freeze=None or 'encoder', layer_decay=1.0, "
+        "gradient_checkpointing=False and pooling='auto'."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         split_into_layers(encoder)
@@ -83,8 +83,8 @@ def test_an_encoder_with_lists_of_parts_of_layers_raises():
         XLMConfig(vocab_size=50, emb_dim=16, n_layers=2, n_heads=2, max_position_embeddings=64)
     )
     message = (
-        "An encoder of type 'xlm' has no list of separate layers. Pass freeze=None or 'encoder', layer_decay=1.0 and "
-        "gradient_checkpointing=False."
+        "An encoder of type 'xlm' has no list of separate layers. Pass freeze=None or 'encoder', layer_decay=1.0, "
+        "gradient_checkpointing=False and pooling='auto'."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         split_into_layers(encoder)
