@@ -127,6 +127,9 @@ def table(results):
         cells, accuracies = [], []
         for name in names:
             runs = [r for r in results if (r["per_class"], r["side"], r["task"]) == (per_class, side, name)]
+            if not runs:
+                cells.append("-")
+                continue
             accuracy, loss, seconds = (np.array([r[key] for r in runs]) for key in ("accuracy", "log_loss", "seconds"))
             spread = f" ± {accuracy.std(ddof=1):.3f}" if len(runs) > 1 else ""
             cells.append(f"{accuracy.mean():.3f}{spread}, {loss.mean():.2f}, {np.median(seconds):.0f} s")
