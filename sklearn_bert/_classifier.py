@@ -65,7 +65,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         folder declares for sentence-transformers, "mean" or "cls". If it declares nothing, it is "pooler"
         with ``head_init="random"`` and an encoder that is trained, otherwise "mean". Where it would be "mean"
         for at most 500 single texts, it is "mean_last_two", if each layer ends with a normalisation (as in
-        BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet) and there are no contrastive steps.
+        BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet).
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
         How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It needs the fewest pairs, above all if
@@ -151,7 +151,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         outputs of this encoder. "auto" makes 20 if there are ten training rows per class or fewer, each of
         one text, the head starts with the linear probe, the encoder is trained and `max_seconds` is None,
         otherwise 0. With ``learning_rate="auto"`` these steps have twice the usual rate, and the epochs a
-        fifth of it.
+        fifth of it. With such steps ``pooling="auto"`` uses the last layer alone.
     label_smoothing : float, default=0.0
         Share of the target probability that is spread over all classes, or for each of several labels over
         yes and no. It makes predicted probabilities less extreme, and wrong labels less harmful [7]_.
