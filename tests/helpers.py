@@ -1,8 +1,10 @@
 """Shared by many test modules: fast settings, weights as a tensor, named cases, whole messages, processes, a clock."""
 
+import multiprocessing
 import re
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from unittest import mock
@@ -55,6 +57,13 @@ def ticking_clock(seconds):
         mock.patch("sklearn_bert._training.callbacks.TimeBudget", partial(TimeBudget, clock=clock)),
     ):
         yield shown
+
+
+@contextmanager
+def fresh_process():
+    """A process that has run no other tests. Gives a function that calls a function there: of the module, not local."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield lambda function, *args: pool.submit(function, *args).result()
 
 
 def probabilities_in_a_new_process(estimator, texts, folder):

@@ -5,7 +5,6 @@ tests come to an end meanwhile.
 """
 
 import gc
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import tempfile
 import threading
 import time
 import weakref
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,7 @@ from skorch.callbacks import Callback
 from sklearn_bert import BertClassifier
 from sklearn_bert._training.training_net import BertNet
 from tests.benchmarks import soak
-from tests.helpers import FAST, exactly
+from tests.helpers import FAST, exactly, fresh_process
 
 ONE_EPOCH = FAST | {"max_epochs": 1, "batch_size": 16}
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -65,11 +63,6 @@ def added_by(work, n, folder):
         time.sleep(0.1)
 
 
-def in_a_fresh_process(function, *args):
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *args).result()
-
-
 def test_a_fit_frees_its_optimizer_at_once(tiny_bert, reviews):
     """Not when Python looks for cycles: it counts objects, and does not see how large a few of them are."""
 
@@ -100,7 +93,8 @@ def added_by_fits(model, reviews, tmp_path):
 
 @pytest.mark.slow
 def test_fifty_fits_leave_no_thread_process_or_file(tiny_bert, reviews, tmp_path):
-    assert in_a_fresh_process(added_by_fits, tiny_bert, reviews, tmp_path) == {}
+    with fresh_process() as call:
+        assert call(added_by_fits, tiny_bert, reviews, tmp_path) == {}
     assert list((tmp_path / "work").iterdir()) == []
     for i in range(51):
         assert [path.name for path in (tmp_path / f"state {i}").iterdir()] == ["training_state.safetensors"]
@@ -121,7 +115,8 @@ def added_by_failed_fits(model, reviews, tmp_path):
 
 
 def test_failed_fits_leave_no_thread_process_or_file(tiny_bert, reviews, tmp_path):
-    assert in_a_fresh_process(added_by_failed_fits, tiny_bert, reviews, tmp_path) == {}
+    with fresh_process() as call:
+        assert call(added_by_failed_fits, tiny_bert, reviews, tmp_path) == {}
     assert list((tmp_path / "work").iterdir()) == []
 
 

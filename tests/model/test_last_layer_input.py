@@ -12,6 +12,7 @@ from sklearn_bert import BertModule
 from sklearn_bert._model.last_layer_input import keep_input, last_layer_inputs, watch_last_layer
 from sklearn_bert._model.layers import gradient_checkpointing, split_into_layers
 from sklearn_bert._model.pooled_encoder import PooledEncoder
+from sklearn_bert._parameters import _ALIKE_LAYERS
 from tests.helpers import exactly
 from tests.model.families import config_of
 from tests.model.helpers import IDS, MASK, bert
@@ -27,10 +28,7 @@ def module_of(model_type):
         return BertModule(config_of(model_type), pooling=BELOW).eval()
 
 
-@pytest.mark.parametrize(
-    "model_type",
-    "bert camembert deberta-v2 distilbert electra mpnet nomic_bert rembert roberta xlm-roberta".split(),
-)
+@pytest.mark.parametrize("model_type", sorted(_ALIKE_LAYERS))
 def test_of_each_family_the_input_is_the_output_of_the_layer_below(model_type):
     module = module_of(model_type)
     with last_layer_inputs() as inputs, torch.inference_mode():

@@ -4,11 +4,9 @@ The steps run in a process of their own: in one that has run other tests, memory
 would be taken again, and a peak would go unseen.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import torch
@@ -16,6 +14,7 @@ from transformers import BertModel
 
 from tests.benchmarks.storage_memory import LOADS, STORES, measure, prepare
 from tests.conftest import WORDS, make_config, make_tokenizer
+from tests.helpers import fresh_process
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak cannot be read"
@@ -25,19 +24,19 @@ NEEDS_ONNX = pytest.mark.skipif(torch.__version__ < (2, 8), reason="torch cannot
 
 
 @pytest.fixture(scope="module")
-def fresh_process():
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        yield lambda function, *args: pool.submit(function, *args).result()
+def call_elsewhere():
+    with fresh_process() as call:
+        yield call
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory, fresh_process):
+def stored(tmp_path_factory, call_elsewhere):
     """A folder with the stored forms of a classifier with 61 MB of weights, and their MiB."""
     checkpoint, folder = tmp_path_factory.mktemp("checkpoint"), tmp_path_factory.mktemp("stored")
     config = make_config(60_000, hidden_size=256, num_hidden_layers=1)
     BertModel(config).save_pretrained(checkpoint)
     make_tokenizer(WORDS).save_pretrained(checkpoint)
-    return folder, fresh_process(weights_of_prepared, checkpoint, folder)
+    return folder, call_elsewhere(weights_of_prepared, checkpoint, folder)
 
 
 def weights_of_prepared(checkpoint, folder):
@@ -48,11 +47,11 @@ def weights_of_prepared(checkpoint, folder):
     "step",
     [*LOADS, *(pytest.param(step, marks=[pytest.mark.slow, NEEDS_ONNX] * (step == "export_onnx")) for step in STORES)],
 )
-def test_a_step_needs_little_more_memory_than_the_weights(stored, fresh_process, step):
+def test_a_step_needs_little_more_memory_than_the_weights(stored, call_elsewhere, step):
     folder, mib = stored
     if step == "export_onnx":
         pytest.importorskip("onnxscript")
-    assert fresh_process(measure, step, folder) / mib <= ALLOWED.get(step, 1.3)
+    assert call_elsewhere(measure, step, folder) / mib <= ALLOWED.get(step, 1.3)
 
 
 def test_the_peak_is_that_of_a_copy():
