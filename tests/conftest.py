@@ -18,6 +18,11 @@ WORDS = (
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+def pytest_runtest_setup():
+    """Use one thread, in shared fixtures too: it is faster for tiny matrices, and gives the same bits in every test."""
+    torch.set_num_threads(1)
+
+
 def make_tokenizer(words, max_length=64, letters="abcdefghijklmnopqrstuvwxyz0123456789"):
     """A lower-casing WordPiece tokenizer with a vocabulary of these words and of single letters."""
     pieces = [*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters)]
@@ -101,7 +106,6 @@ def reviews():
 @pytest.fixture(scope="session")
 def fitted_classifier(tiny_bert, reviews):
     """A classifier fitted in float64: another order of summation changes its results by about 1e-15 only."""
-    torch.set_num_threads(1)
     return BertClassifier(tiny_bert, **EXACT).fit(*reviews)
 
 
@@ -118,9 +122,3 @@ def table(reviews):
 def sklearn_callback():
     """The module `sklearn.callback`; scikit-learn before 1.9 has none, and the test is skipped."""
     return pytest.importorskip("sklearn.callback")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Use one thread: it is faster for tiny matrices, and parallel test processes do not compete for cores."""
-    torch.set_num_threads(1)

@@ -30,7 +30,6 @@ PAIRS = [("the movie was good", "a great film"), ("bad soup", "it is a lovely pl
 
 @pytest.fixture(scope="module")
 def fitted(tiny_bert, reviews):
-    torch.set_num_threads(1)
     return BertClassifier(tiny_bert, **EXACT).fit(*reviews)
 
 

@@ -31,7 +31,6 @@ def long_text(request):
 @pytest.fixture(scope="module", params=["float32", "float64"])
 def fitted(request, tiny_bert, reviews):
     """A classifier of three classes, in each precision."""
-    torch.set_num_threads(1)
     y = np.arange(len(reviews[0])) % 3
     return BertClassifier(tiny_bert, **SETTINGS | {"precision": request.param}).fit(reviews[0], y)
 
@@ -39,14 +38,12 @@ def fitted(request, tiny_bert, reviews):
 @pytest.fixture(scope="module")
 def classifier(tiny_bert, reviews, long_text):
     """A classifier of two classes, for each value of long_text."""
-    torch.set_num_threads(1)
     return BertClassifier(tiny_bert, long_text=long_text, **SETTINGS).fit(*reviews)
 
 
 @pytest.fixture(scope="module")
 def pair_classifiers(tiny_bert, reviews):
     """Two classifiers of pairs, one for each pair_encoding."""
-    torch.set_num_threads(1)
     pairs = list(zip(reviews[0], reviews[0][::-1], strict=True))
     return [
         BertClassifier(tiny_bert, pair_encoding=encoding, **SETTINGS).fit(pairs, reviews[1])

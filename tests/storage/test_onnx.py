@@ -57,7 +57,6 @@ FORMS = {
 @pytest.fixture(scope="module")
 def exported(tiny_bert, reviews, tmp_path_factory):
     """A classifier and the folder of its exported file; module-scoped because exporting takes seconds."""
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("onnx")
     estimator = BertClassifier(tiny_bert, **FLOAT32 | {"max_epochs": 8}).fit(*reviews)
     estimator.export_onnx(folder / "model.onnx")

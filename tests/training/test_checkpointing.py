@@ -33,7 +33,6 @@ def weights_of(estimator):
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny_bert, reviews):
-    torch.set_num_threads(1)
     return BertClassifier(tiny_bert, **SETTINGS).fit(*reviews)
 
 
