@@ -262,12 +262,12 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
             )
         fitted = estimator.module_
         pooling = fitted.pooling if self.pooling == "auto" else self.pooling
-        module = PooledEncoder(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
-        if module.pooler is not None and fitted.pooler is None:
+        if pooling == "pooler" and fitted.pooling != "pooler":
             raise ValueError(
-                "pooling='pooler' needs a trained pooler, which the fitted estimator does not have. Pass "
-                "pooling='auto', 'mean' or 'cls'."
+                "pooling='pooler' needs a trained pooler, and the estimator was fitted with "
+                f"pooling={fitted.pooling!r}. Pass pooling='auto', 'mean' or 'cls'."
             )
+        module = PooledEncoder(fitted.config, encoder=deepcopy(fitted.bert), pooling=pooling)
         if module.pooler is not None:
             module.pooler.load_state_dict(fitted.pooler.state_dict())
         return self._wrap(module, deepcopy(estimator.tokenizer_), precision)

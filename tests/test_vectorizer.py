@@ -3,7 +3,6 @@
 import inspect
 import pickle
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.estimator_checks import check_estimator
-from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertModel
+from transformers import AutoModel, AutoTokenizer
 
 from sklearn_bert import BertClassifier, BertVectorizer
 from tests.helpers import FAST, exactly
@@ -163,17 +162,21 @@ def test_fit_raises_for_an_estimator_that_clone_left_unfitted(tiny_bert, reviews
         clone(BertVectorizer(classifier.fit(*reviews))).fit(reviews[0])
 
 
-def test_fit_raises_for_a_pooler_that_the_fitted_estimator_does_not_have(tiny_bert, reviews, tmp_path):
-    folder = shutil.copytree(tiny_bert, tmp_path / "distilbert")
-    sizes = {"vocab_size": len(AutoTokenizer.from_pretrained(folder)), "dim": 16, "hidden_dim": 16}
-    DistilBertModel(DistilBertConfig(n_layers=1, n_heads=2, **sizes)).save_pretrained(folder)
-    classifier = BertClassifier(folder, pooling="mean", **FAST).fit(*reviews)
+def test_fit_raises_for_a_pooler_that_was_not_trained_with_the_encoder(tiny_bert, reviews, tmp_path):
+    classifier = BertClassifier(tiny_bert, pooling="mean", **FAST).fit(*reviews)
     message = (
-        "pooling='pooler' needs a trained pooler, which the fitted estimator does not have. Pass pooling='auto', "
-        "'mean' or 'cls'."
+        "pooling='pooler' needs a trained pooler, and the estimator was fitted with pooling='mean'. Pass "
+        "pooling='auto', 'mean' or 'cls'."
     )
     with pytest.raises(ValueError, match=exactly(message)):
         BertVectorizer(classifier, pooling="pooler").fit(reviews[0])
+    classifier.save_pretrained(tmp_path / "stored")
+    with pytest.raises(ValueError, match="has no trained pooler, so its vectors would depend on untrained weights"):
+        BertVectorizer(tmp_path / "stored", pooling="pooler").fit(reviews[0])
+    with pytest.warns(
+        UserWarning, match="has no trained pooler, so training starts with a pooler of"
+    ):
+        BertClassifier(tmp_path / "stored", pooling="pooler", **FAST).fit(*reviews)
 
 
 # -- storing and bad input ----------------------------------------------------------------------------------

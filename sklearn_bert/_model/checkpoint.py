@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from .._runtime.user_warnings import warn_user
 from .hub import SAVE_AGAIN, quiet, why
+from .sentence_encoder import trained_pooling
 
 
 def load_config(folder):
@@ -181,15 +182,19 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
             "Choose an encoder with attention, such as BERT."
         )
     lacks_pooler = getattr(encoder, "pooler", None) is None or any("pooler" in key for key in report["missing_keys"])
+    lacks_pooler |= trained_pooling(folder) not in (
+        None,
+        "pooler",
+    )  # stored beside an encoder that it was not trained with
     if lacks_pooler and random_pooler == "warn":
         warn_user(
-            f"{str(folder)!r} has no trained pooler, so training starts with a pooler of random weights. Pass "
+            f"{str(folder)!r} has no trained pooler, so training starts with a pooler of untrained weights. Pass "
             "pooling='mean', which needs none.",
             about=("pooler", str(folder)),
         )
     if lacks_pooler and random_pooler == "raise":
         raise ValueError(
-            f"{str(folder)!r} has no trained pooler, so its vectors would depend on random weights. Pass "
+            f"{str(folder)!r} has no trained pooler, so its vectors would depend on untrained weights. Pass "
             "pooling='mean' or 'cls'."
         )
     return encoder

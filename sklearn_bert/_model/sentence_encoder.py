@@ -5,7 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from .._runtime.user_warnings import warn_user
-from .pooled_encoder import POOLINGS
 
 _POOLINGS = {"cls": "cls", "cls_token": "cls", "mean": "mean", "mean_tokens": "mean"}  # old and new names
 _READ_HERE = {"Transformer", "Pooling", "Normalize"}  # vectors are not normalised; that is documented
@@ -14,8 +13,7 @@ _READ_HERE = {"Transformer", "Pooling", "Normalize"}  # vectors are not normalis
 def trained_pooling(folder):
     """The pooling that a stored estimator was trained with; None if the folder holds none."""
     net = (_read(folder / "sklearn_bert.json", dict) or {}).get("net")
-    pooling = net.get("module__pooling") if isinstance(net, dict) else None
-    return pooling if pooling in POOLINGS else None
+    return net.get("module__pooling") if isinstance(net, dict) else None
 
 
 def declared_pooling(folder, prompt=""):

@@ -140,7 +140,7 @@ def test_a_needed_pooler_without_trained_weights_raises(folder):
     config = load_config(folder)
     assert load_encoder(folder, config).pooler is not None
     message = (
-        f"{str(folder)!r} has no trained pooler, so its vectors would depend on random weights. Pass pooling='mean' "
+        f"{str(folder)!r} has no trained pooler, so its vectors would depend on untrained weights. Pass pooling='mean' "
         "or 'cls'."
     )
     with pytest.raises(ValueError, match=message_pattern(message)):
@@ -150,7 +150,7 @@ def test_a_needed_pooler_without_trained_weights_raises(folder):
 def test_training_a_pooler_without_trained_weights_warns_once(folder):
     BertModel(make_config(N_TOKENS), add_pooling_layer=False).save_pretrained(folder)
     message = (
-        f"{str(folder)!r} has no trained pooler, so training starts with a pooler of random weights. Pass "
+        f"{str(folder)!r} has no trained pooler, so training starts with a pooler of untrained weights. Pass "
         "pooling='mean', which needs none."
     )
     settings = {"max_epochs": 2, "device": "cpu", "head_init": "random"}
