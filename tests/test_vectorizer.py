@@ -173,9 +173,7 @@ def test_fit_raises_for_a_pooler_that_was_not_trained_with_the_encoder(tiny_bert
     classifier.save_pretrained(tmp_path / "stored")
     with pytest.raises(ValueError, match="has no trained pooler, so its vectors would depend on untrained weights"):
         BertVectorizer(tmp_path / "stored", pooling="pooler").fit(reviews[0])
-    with pytest.warns(
-        UserWarning, match="has no trained pooler, so training starts with a pooler of"
-    ):
+    with pytest.warns(UserWarning, match="has no trained pooler, so training starts with a pooler of"):
         BertClassifier(tmp_path / "stored", pooling="pooler", **FAST).fit(*reviews)
 
 

@@ -3,8 +3,11 @@
 import ast
 import importlib.util
 import re
+import socket
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -114,27 +117,32 @@ def check_mlflow(page):
     np.testing.assert_array_equal(page["served"].predict(rows["message"]), predicted)
 
 
-def check_server(page):
-    """Several clients at once get what `predict_proba` gives, and a request without texts gets our error."""
-    import socket
-    from concurrent.futures import ThreadPoolExecutor
-
-    import httpx
+@contextmanager
+def served(app):
+    """A server of the app in this process, and its address."""
     import uvicorn
 
-    texts = page["test"]["message"].head(8).tolist()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/predict"
-        server = uvicorn.Server(uvicorn.Config(page["app"], log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            with ThreadPoolExecutor(4) as clients, httpx.Client(timeout=60) as client:
-                replies = list(clients.map(lambda text: client.post(address, json={"texts": [text]}).json(), texts))
-                refused = client.post(address, json={"texts": []})
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
+
+
+def check_server(page):
+    """Several clients at once get what `predict_proba` gives, and a request without texts gets our error."""
+    import httpx
+
+    texts = page["test"]["message"].head(8).tolist()
+    with served(page["app"]) as address, ThreadPoolExecutor(4) as clients, httpx.Client(timeout=60) as client:
+        replies = list(
+            clients.map(lambda text: client.post(f"{address}/predict", json={"texts": [text]}).json(), texts)
+        )
+        refused = client.post(f"{address}/predict", json={"texts": []})
     for text, [reply] in zip(texts, replies, strict=True):
         assert list(reply) == list(page["clf"].classes_)
         np.testing.assert_array_equal(list(reply.values()), page["clf"].predict_proba([text])[0])
