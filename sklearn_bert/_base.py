@@ -211,6 +211,7 @@ class BaseBertEstimator(
             make_module=make_module,
             module__pooling=recipe.pooling,
             module__bi_encoder=recipe.bi_encoder,
+            batch_size=recipe.batch_size,
             **net_params(self, verbose=self.verbose if plan.group.is_first else 0),
         )
         return net, text_encoder, origin

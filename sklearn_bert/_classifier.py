@@ -57,15 +57,15 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
     stride : int, default=None
         Number of tokens that neighbouring windows share, as in Hugging Face's tokenizers. None is a
         quarter of `max_length`.
-    pooling : {"auto", "pooler", "cls", "mean", "mean_last_two"}, default="auto"
+    pooling : {"auto", "pooler", "cls", "mean", "mean_last_three"}, default="auto"
         **Network.** How the last hidden states become one vector per text. "pooler" passes the state of
         ``[CLS]`` through a dense layer and tanh, as BERT does. "cls" is the state of ``[CLS]``. "mean" is
-        the mean over all tokens. "mean_last_two" is the mean over all tokens and the last two layers: as
+        the mean over all tokens. "mean_last_three" is the mean over all tokens and the last three layers: as
         features, several layers are better than the last one alone [1]_. "auto" is what the checkpoint's
         folder declares for sentence-transformers, "mean" or "cls". If it declares nothing, it is "pooler"
         with ``head_init="random"`` and an encoder that is trained, otherwise "mean". Where it would be "mean"
-        for at most 500 single texts, it is "mean_last_two", if each layer ends with a normalisation (as in
-        BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet).
+        for at most 1,000 single texts, it is "mean_last_three", if there are three layers and each ends with a
+        normalisation (as in BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet).
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
         How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It needs the fewest pairs, above all if
@@ -100,9 +100,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         of an epoch. The time of a step is measured during training, and the learning rate is planned for the
         number of steps that fit in. At least one step is made. Two fits may differ, since the speed of a
         machine varies. None means that only `max_epochs` is the limit.
-    batch_size : int, default=32
-        Number of rows in a training step. In prediction, a batch holds at most as many tokens as
-        `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
+    batch_size : int or "auto", default="auto"
+        Number of rows in a training step. "auto" is 32. For more than 300 rows that would make fewer than 125
+        steps, it is the number that makes 125, but at least 16. In prediction, a batch holds at most as many
+        tokens as `batch_size` rows of full length. On a CPU, both are computed about 2,000 tokens at a time, which
         takes less time and memory and does not change the result.
     micro_batch_size : int, default=None
         Maximum number of rows computed at a time. Gradients are summed over `batch_size` rows, so the update
@@ -228,7 +229,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         With validation data, the epoch, counted from 1, whose weights were kept: the one with the highest
         score, and among equal scores with the lowest loss.
     summary_ : str
-        One line on the fit: mode, device, precision, epochs and number of rows that were cut.
+        One line on the fit: mode, device, precision, epochs, rows in a batch, number of rows that were cut.
     truncation_ : TruncationReport
         Number of rows that `max_length` cut, number of tokens cut, and length of the longest row.
     unknown_tokens_ : UnknownTokensReport
@@ -302,7 +303,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         max_length: int | None = None,
         long_text: Literal["head_tail", "truncate", "window"] = "head_tail",
         stride: int | None = None,
-        pooling: Literal["auto", "pooler", "cls", "mean", "mean_last_two"] = "auto",
+        pooling: Literal["auto", "pooler", "cls", "mean", "mean_last_three"] = "auto",
         pair_encoding: Literal["auto", "bi_encoder", "cross_encoder"] = "auto",
         hidden_layer_sizes: Sequence[int] | np.ndarray = (),
         head_init: Literal["linear_probe", "random"] = "linear_probe",
@@ -311,7 +312,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         freeze: Literal["embeddings", "encoder"] | int | None = None,
         max_epochs: int = 3,
         max_seconds: float | None = None,
-        batch_size: int = 32,
+        batch_size: int | Literal["auto"] = "auto",
         micro_batch_size: int | None = None,
         gradient_checkpointing: bool = False,
         learning_rate: float | Literal["auto"] = "auto",

@@ -36,7 +36,7 @@ class FittedAttributes:
 
     @property
     def summary_(self) -> str:
-        """One line on the fit: mode, device, precision, epochs and number of rows that were cut."""
+        """One line on the fit: mode, device, precision, epochs, rows in a batch and number of rows that were cut."""
         check_is_fitted(self)
         net, report = self.net_, self.truncation_
         by = "" if self.scoring is None else f" by {getattr(self.scoring, '__qualname__', self.scoring)}"
@@ -49,7 +49,7 @@ class FittedAttributes:
         why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
             f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {before}"
-            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)}{steps}{kept}, "
+            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in batches of {net.batch_size}{steps}{kept}, "
             f"{report.n_truncated} of {report.n_rows} rows cut{read}"
         )
 

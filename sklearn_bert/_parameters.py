@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from ._model.pooled_encoder import POOLINGS
 from ._runtime.progress import write_line
-from ._training.config import TrainingConfig
+from ._training.config import BATCH_SIZE, TrainingConfig
 
 _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "random_state", "verbose"}
 # A head that starts at random on features that stay: on tickets, SST-2, TREC and EmoBank, 200 to 1,000 rows, no other
@@ -20,9 +20,11 @@ _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "rando
 _FROZEN_HEAD_FACTOR = 100.0
 # Of models with 12 layers of width 768: of the rates that the papers recommend, one of those that learn fastest.
 _CONTRASTIVE_STEPS, _FEW_ROWS = 20, 10
-# With at most so many rows the last two layers are the better features; with 1,000 rows sentiment lost a point by them.
-_ROWS_FOR_TWO_LAYERS = 500
-# Whose layers end in a normalisation, so that the outputs of two layers are of one scale.
+# With at most so many rows the last three layers are the better features; with 4,000 rows sentiment lost two points.
+_ROWS_FOR_THREE_LAYERS = 1000
+# So few steps are too few, so batches are smaller; with 200 rows smaller ones lost a point.
+_FEW_STEPS, _ROWS_FOR_SMALL_BATCHES = 125, 300
+# Whose layers end in a normalisation, so that the outputs of three layers are of one scale.
 _ALIKE_LAYERS = frozenset(
     "bert camembert deberta-v2 distilbert electra mpnet nomic_bert rembert roberta xlm-roberta".split()
 )
@@ -55,7 +57,7 @@ CONSTRAINTS = {
     "freeze": [StrOptions({"embeddings", "encoder"}), Interval(Integral, 0, None, closed="left"), None],
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
     "max_seconds": [Interval(Real, 0, None, closed="neither"), None],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "micro_batch_size": [Interval(Integral, 1, None, closed="left"), None],
     "gradient_checkpointing": ["boolean"],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
@@ -100,6 +102,7 @@ class Recipe(NamedTuple):
 
     pooling: str
     bi_encoder: bool
+    batch_size: int
     learning_rate: float
     head_learning_rate: float
     contrastive_learning_rate: float
@@ -126,18 +129,28 @@ def resolve_recipe(
     pooling = estimator.pooling
     if pooling == "auto":
         # Contrastive steps fit the last layer to the classes: then the one below adds nothing.
-        few_texts = n_columns == 1 and n_rows <= _ROWS_FOR_TWO_LAYERS and not steps
+        few_texts = n_columns == 1 and n_rows <= _ROWS_FOR_THREE_LAYERS and not steps
         untrained = declared_pooling or ("mean" if probe or frozen else "pooler")
         pooling = trained_pooling or _best_of_layers(untrained, config, few_texts)
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     rates = _resolve_rates(estimator, config, frozen, steps and not resumed)
-    return Recipe(pooling, bi_encoder and n_columns == 2, *rates, 0 if resumed else steps)
+    batch_size = _resolve_batch_size(estimator, n_rows)
+    return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, *rates, 0 if resumed else steps)
 
 
 def _best_of_layers(pooling, config, few_texts):
-    """The pooling, of two layers if that is better and they have one scale."""
-    alike = config.model_type in _ALIKE_LAYERS and config.num_hidden_layers > 1
-    return "mean_last_two" if pooling == "mean" and few_texts and alike else pooling
+    """The pooling, of three layers if that is better and they have one scale."""
+    alike = config.model_type in _ALIKE_LAYERS and config.num_hidden_layers > 2
+    return "mean_last_three" if pooling == "mean" and few_texts and alike else pooling
+
+
+def _resolve_batch_size(estimator, n_rows):
+    """The number of rows in a training step, for so many training rows."""
+    if estimator.batch_size != "auto":
+        return estimator.batch_size
+    if n_rows <= _ROWS_FOR_SMALL_BATCHES:
+        return BATCH_SIZE
+    return int(min(max(n_rows * estimator.max_epochs / _FEW_STEPS, BATCH_SIZE / 2), BATCH_SIZE))
 
 
 def _starts_at_random(estimator):
@@ -219,7 +232,6 @@ def net_params(estimator, verbose):
     return log | {
         "module__hidden_layer_sizes": tuple(estimator.hidden_layer_sizes),
         "module__dropout": estimator.dropout,
-        "batch_size": estimator.batch_size,
         "verbose": max(0, verbose - 1),
         "callbacks__valid_loss": None,
     }

@@ -28,7 +28,8 @@ def test_a_fit_with_validation_sets_the_declared_attributes(classifier, reviews)
     classifier.fit(texts, labels, X_val=texts[:4], y_val=labels[:4])
     assert vars(classifier).keys() >= DECLARED
     assert classifier.module_ is classifier.net_.module_
-    assert f"2 epochs, epoch {classifier.best_iter_} kept, 0 of {len(texts)} rows cut" in classifier.summary_
+    fitted = f"2 epochs in batches of {classifier.net_.batch_size}, epoch {classifier.best_iter_} kept"
+    assert f"{fitted}, 0 of {len(texts)} rows cut" in classifier.summary_
 
 
 def test_a_fit_without_validation_leaves_no_scores_of_an_earlier_one(classifier, reviews):

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from skorch.callbacks import Callback
@@ -94,29 +95,60 @@ def test_auto_pooling_and_auto_pair_encoding_follow_head_init_and_freeze(
     module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
     assert (module.pooling, module.bi_encoder) == (pooling, bi_encoder)
     single = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_
-    assert (single.pooling, single.bi_encoder) == ("mean_last_two" if pooling == "mean" else pooling, False)
+    assert (single.pooling, single.bi_encoder) == (pooling, False)
 
 
 @pytest.mark.parametrize(
     ("model_type", "n_layers", "expected"),
     [
-        ("bert", 1, "mean"),
-        ("bert", 2, "mean_last_two"),
-        ("xlm-roberta", 12, "mean_last_two"),
+        ("bert", 2, "mean"),
+        ("bert", 3, "mean_last_three"),
+        ("xlm-roberta", 12, "mean_last_three"),
         ("modernbert", 9, "mean"),
     ],
 )
-def test_auto_pooling_of_few_single_texts_needs_two_layers_of_one_scale(model_type, n_layers, expected):
+def test_auto_pooling_of_few_single_texts_needs_three_layers_of_one_scale(model_type, n_layers, expected):
     config = CONFIG_MAPPING[model_type](num_hidden_layers=n_layers, problem_type="single_label_classification")
 
-    def pooling(n_columns=1, n_rows=500, contrastive_steps="auto", **found):
+    def pooling(n_columns=1, n_rows=1000, contrastive_steps="auto", **found):
         estimator = BertClassifier(contrastive_steps=contrastive_steps)
         return resolve_recipe(estimator, config, n_columns, n_rows=n_rows, **found).pooling
 
     assert pooling() == pooling(declared_pooling="mean") == expected
-    assert pooling(n_rows=501) == pooling(n_columns=2) == pooling(trained_pooling="mean") == "mean"
+    assert pooling(n_rows=1001) == pooling(n_columns=2) == pooling(trained_pooling="mean") == "mean"
     assert pooling(contrastive_steps=1) == "mean"
     assert pooling(declared_pooling="cls") == "cls"
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "max_epochs", "expected"),
+    [
+        (300, 3, 32),
+        (301, 3, 16),
+        (1000, 2, 16),
+        (1000, 3, 24),
+        (1000, 4, 32),
+        (2000, 1, 16),
+        (2000, 2, 32),
+        (np.inf, 1, 32),  # a stream
+    ],
+)
+def test_auto_batches_are_smaller_where_there_would_be_few_steps(n_rows, max_epochs, expected):
+    config = CONFIG_MAPPING["bert"](problem_type="single_label_classification")
+
+    def batch_size(**given):
+        return resolve_recipe(BertClassifier(max_epochs=max_epochs, **given), config, 1, n_rows=n_rows).batch_size
+
+    assert batch_size() == batch_size(batch_size="auto") == expected
+    assert batch_size(batch_size=5) == 5
+
+
+def test_a_fit_makes_its_steps_in_batches_of_the_auto_size(tiny_bert, reviews):
+    texts, labels = [column * 8 for column in reviews]
+    classifier = BertClassifier(tiny_bert, max_epochs=2, device="cpu").fit(texts, labels)
+    assert (classifier.n_steps_, classifier.net_.batch_size) == (2 * len(texts) // 16, 16)
+    assert "2 epochs in batches of 16," in classifier.summary_
+    assert BertClassifier(tiny_bert, device="cpu").partial_fit(texts, labels).net_.batch_size == 32
 
 
 @pytest.mark.parametrize(("learning_rate", "expected"), [("auto", 5e-5 * 768 / 16), (1e-3, 1e-3)])

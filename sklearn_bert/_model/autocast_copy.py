@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_modules
 
-from .last_layer_input import keep_input
+from .layer_inputs import keep_input
 
 _N_SAMPLES = 16  # values of each parameter: comparing all would take as long as casting them
 

@@ -21,6 +21,7 @@ from .._model.checkpoint import count_positions, load_config, load_tokenizer
 from .._model.hub import resolve_checkpoint
 from .._runtime.device import seeded
 from .._runtime.user_warnings import warn_user
+from .._training.config import BATCH_SIZE
 from .folder import read_manifest, read_weights, refuse_if_replaced, write_folder
 from .huggingface import fold_scale, load_transformers_classifier, to_config, to_tokenizer
 from .json_values import NotPlainError, decode, encode
@@ -272,7 +273,7 @@ class StorableMixin(PicklableMixin):
             "pad_token_id": tokenizer.pad_token_id,
             "max_length": max_length,
             "precision": "float32",
-            "batch_size": estimator.batch_size,
+            "batch_size": BATCH_SIZE,
             "module__pooling": "pooler",
         }
         attributes = {

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+BATCH_SIZE = 32  # rows of a training step, where nothing else is said
+
 
 @dataclass(frozen=True)
 class TrainingConfig:

@@ -36,7 +36,7 @@ PROBLEMS = {
 }
 all_problems = pytest.mark.parametrize(("num_labels", "problem_type", "labels"), PROBLEMS.values(), ids=PROBLEMS)
 both_attentions = pytest.mark.parametrize("attention", ["eager", "sdpa"])
-all_poolings = pytest.mark.parametrize("pooling", ["pooler", "cls", "mean", "mean_last_two"])
+all_poolings = pytest.mark.parametrize("pooling", ["pooler", "cls", "mean", "mean_last_three"])
 
 
 def bert(*, attention="sdpa", num_labels=3, pooling="pooler", bi_encoder=False, **changes):

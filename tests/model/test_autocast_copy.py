@@ -92,7 +92,7 @@ CHANGES += [adapt, override_forward, hook, hook_around, parametrize]
 
 @pytest.mark.parametrize(
     ("model_type", "pooling"),
-    [*((model_type, "mean") for model_type in sorted(TRIED_FAMILIES)), ("bert", "mean_last_two")],
+    [*((model_type, "mean") for model_type in sorted(TRIED_FAMILIES)), ("bert", "mean_last_three")],
 )
 def test_of_each_family_the_copy_gives_the_same_bits_and_its_weights_are_cast(model_type, pooling):
     config = config_of(model_type)

@@ -37,7 +37,7 @@ def test_a_pooled_encoder_has_no_head(tiny_bert, config):
 
 
 def test_an_unknown_pooling_raises(config):
-    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean', 'mean_last_two'). Choose one of these."
+    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean', 'mean_last_three'). Choose one of these."
     with pytest.raises(ValueError, match=exactly(message)):
         PooledEncoder(config, pooling="max")
 

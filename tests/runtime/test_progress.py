@@ -105,14 +105,16 @@ def test_predict_shows_a_bar_only_if_it_takes_long(tiny_bert, reviews, capsys, m
 def test_summary_has_problem_type_device_precision_epochs_and_truncation(tiny_bert, reviews):
     texts, y = reviews
     single = BertClassifier(tiny_bert, precision="float32", **FAST).fit(texts, y)
-    assert single.summary_ == ("single_label_classification (2 classes), on cpu in float32, 3 epochs, 0 of 48 rows cut")
+    rows = "3 epochs in batches of 16, 0 of 48 rows cut"
+    assert single.summary_ == f"single_label_classification (2 classes), on cpu in float32, {rows}"
     labels = np.column_stack([np.arange(48) % 2, np.arange(48) % 3 == 0]).astype(int)
     with pytest.warns(UserWarning, match="were cut"):
         several = BertClassifier(
             tiny_bert, precision="float32", early_stopping=True, max_length=4, **FAST | {"max_epochs": 1}
         ).fit(texts, labels)
     assert re.fullmatch(
-        r"multi_label_classification \(2 labels\), on cpu in float32, 1 epoch, epoch 1 kept, \d+ of 43 rows cut",
+        r"multi_label_classification \(2 labels\), on cpu in float32, 1 epoch in batches of 16, epoch 1 kept, "
+        r"\d+ of 43 rows cut",
         several.summary_,
     )
 

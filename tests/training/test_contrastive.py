@@ -145,7 +145,7 @@ def test_a_number_is_followed_with_many_rows_and_pairs_too(tiny_bert, reviews):
     for X in (texts, list(zip(texts, texts[::-1], strict=True))):
         classifier = BertClassifier(tiny_bert, contrastive_steps=3, **SETTINGS).fit(X, labels)
         assert steps_of(classifier) == 3
-        assert "3 contrastive steps, then 1 epoch," in classifier.summary_
+        assert "3 contrastive steps, then 1 epoch in batches of " in classifier.summary_
 
 
 def test_a_fit_that_resumes_makes_none(tiny_bert, reviews):

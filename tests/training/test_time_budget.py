@@ -124,7 +124,10 @@ def test_a_fit_ends_in_time_in_the_middle_of_a_schedule(tiny_bert, reviews, chan
     assert 1.45 < shown[-1] <= 1.5
     assert 1 < classifier.n_iter_ == len(classifier.loss_curve_) < 100_000
     assert rates[-1] < 0.2 * max(rates)
-    assert f", {classifier.n_iter_} epochs ({classifier.n_steps_} steps in max_seconds=1.5)" in (classifier.summary_)
+    assert (
+        f", {classifier.n_iter_} epochs in batches of 8 ({classifier.n_steps_} steps in max_seconds=1.5)"
+        in classifier.summary_
+    )
     assert changes == {"freeze": "encoder"} or classifier.score(*reviews) > 0.9
 
 

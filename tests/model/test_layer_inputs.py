@@ -1,4 +1,4 @@
-"""The input of the last layer is that of the thread's own call, and nothing of it is kept afterwards."""
+"""The inputs of the last layers are those of the thread's own call, and nothing of them is kept afterwards."""
 
 import gc
 import weakref
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sklearn_bert import BertModule
-from sklearn_bert._model.last_layer_input import keep_input, last_layer_inputs, watch_last_layer
+from sklearn_bert._model.layer_inputs import keep_input, layer_inputs, watch_last_layers
 from sklearn_bert._model.layers import gradient_checkpointing, split_into_layers
 from sklearn_bert._model.pooled_encoder import PooledEncoder
 from sklearn_bert._parameters import _ALIKE_LAYERS
@@ -19,7 +19,7 @@ from tests.model.helpers import IDS, MASK, bert
 
 # transformers 5.0 compiles parts of DeBERTa when they are first imported, by what torch has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
-BELOW = "mean_last_two"
+BELOW = "mean_last_three"
 
 
 def module_of(model_type):
@@ -29,11 +29,11 @@ def module_of(model_type):
 
 
 @pytest.mark.parametrize("model_type", sorted(_ALIKE_LAYERS))
-def test_of_each_family_the_input_is_the_output_of_the_layer_below(model_type):
+def test_of_each_family_the_inputs_are_the_outputs_of_the_layers_below(model_type):
     module = module_of(model_type)
-    with last_layer_inputs() as inputs, torch.inference_mode():
+    with layer_inputs() as inputs, torch.inference_mode():
         states = module.bert(input_ids=IDS, attention_mask=MASK, output_hidden_states=True).hidden_states
-    torch.testing.assert_close(inputs, [states[-2]])
+    torch.testing.assert_close(inputs, list(states[-3:-1]))
 
 
 def test_threads_get_the_inputs_of_their_own_calls():
@@ -66,7 +66,8 @@ def test_nothing_is_kept_after_a_call_or_an_error():
 def test_one_hook_is_enough_for_several_modules_and_copies_have_it():
     module = bert(pooling=BELOW)
     other = deepcopy(PooledEncoder(module.config, encoder=module.bert, pooling=BELOW)).eval()
-    assert list(split_into_layers(other.bert)[1][-1]._forward_pre_hooks.values()) == [keep_input]
+    for layer in split_into_layers(other.bert)[1][-2:]:
+        assert list(layer._forward_pre_hooks.values()) == [keep_input]
     assert torch.equal(other.features(IDS, MASK), module.features(IDS, MASK))
 
 
@@ -91,14 +92,18 @@ def test_an_encoder_without_separate_layers_raises():
         module_of("albert")
 
 
-def test_a_last_layer_of_another_shape_raises():
-    module = bert(pooling=BELOW)
-    module.bert.encoder.layer[-1] = module.bert.encoder.layer[0]  # not the watched one
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_watched_layers_that_are_missing_raise(n_layers):
+    module = bert(pooling=BELOW, num_hidden_layers=n_layers)
+    module.bert.encoder.layer[-1] = deepcopy(module.bert.encoder.layer[-1])
+    module.bert.encoder.layer[-1]._forward_pre_hooks.clear()
+    shape = (*IDS.shape, 16)
     sentence = (
-        "The input of this 'bert' encoder's last layer has the shape None, expected that of its output, "
-        f"{(*IDS.shape, 16)}. Pass pooling='mean', or leave the layers in their places."
+        f"The inputs of the last 2 layers of this 'bert' encoder have the shapes {[shape] * (n_layers - 1)}, expected "
+        f"2 of its output's, {shape}. Pass pooling='mean', or leave the layers in their places."
     )
     with pytest.raises(ValueError, match=exactly(sentence)):
         module(IDS)
-    watch_last_layer(module.bert)
-    module(IDS)
+    if n_layers == 2:
+        watch_last_layers(module.bert)
+        module(IDS)
