@@ -20,14 +20,15 @@ _PARAMS_NOT_AFFECTING_WEIGHTS = {"checkpoint_dir", "device", "precision", "rando
 _FROZEN_HEAD_FACTOR = 100.0
 # Of models with 12 layers of width 768: of the rates that the papers recommend, one of those that learn fastest.
 _CONTRASTIVE_STEPS, _FEW_ROWS = 20, 10
-# With at most so many rows the last three layers are the better features; with 4,000 rows sentiment lost two points.
-_ROWS_FOR_THREE_LAYERS = 1000
-# So few steps are too few, so batches are smaller; with 200 rows smaller ones lost a point.
+# Up to so many rows several layers are the better features; with 4,000 rows sentiment lost by them.
+_ROWS_FOR_TWO_LAYERS, _ROWS_FOR_THREE_LAYERS = 300, 1000
+# So few steps are too few, and smaller batches make more; with 200 rows smaller ones lost a point.
 _FEW_STEPS, _ROWS_FOR_SMALL_BATCHES = 125, 300
-# Whose layers end in a normalisation, so that the outputs of three layers are of one scale.
+# Whose layers end in a normalisation, so that the outputs of several layers are of one scale.
 _ALIKE_LAYERS = frozenset(
     "bert camembert deberta-v2 distilbert electra mpnet nomic_bert rembert roberta xlm-roberta".split()
 )
+_MEANS = ("mean", "mean_last_two", "mean_last_three")
 _LABELS = {True: "one label", False: "several labels"}
 _CONTRASTIVE_FACTOR, _AFTER_CONTRASTIVE_FACTOR = 2.0, 0.2
 _BASE_RATE, _ROBERTA_RATE, _DEBERTA_RATE = 5e-5, 3e-5, 2e-5
@@ -128,20 +129,20 @@ def resolve_recipe(
     steps = _resolve_contrastive_steps(estimator, config, n_columns, n_rows, frozen)
     pooling = estimator.pooling
     if pooling == "auto":
-        # Contrastive steps fit the last layer to the classes: then the one below adds nothing.
-        few_texts = n_columns == 1 and n_rows <= _ROWS_FOR_THREE_LAYERS and not steps
-        untrained = declared_pooling or ("mean" if probe or frozen else "pooler")
-        pooling = trained_pooling or _best_of_layers(untrained, config, few_texts)
+        pooling = trained_pooling or declared_pooling or ("mean" if probe or frozen else "pooler")
+        # Contrastive steps fit the last layer to the classes: then those below add nothing.
+        if pooling == "mean" and not trained_pooling and n_columns == 1 and not steps:
+            pooling = _mean_of_layers(config, n_rows)
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     rates = _resolve_rates(estimator, config, frozen, steps and not resumed)
     batch_size = _resolve_batch_size(estimator, n_rows)
     return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, *rates, 0 if resumed else steps)
 
 
-def _best_of_layers(pooling, config, few_texts):
-    """The pooling, of three layers if that is better and they have one scale."""
-    alike = config.model_type in _ALIKE_LAYERS and config.num_hidden_layers > 2
-    return "mean_last_three" if pooling == "mean" and few_texts and alike else pooling
+def _mean_of_layers(config, n_rows):
+    """The mean of the layers that are the best features for so many texts, if all layers have one scale."""
+    n_layers = 2 if n_rows <= _ROWS_FOR_TWO_LAYERS else 3 if n_rows <= _ROWS_FOR_THREE_LAYERS else 1
+    return _MEANS[min(n_layers, config.num_hidden_layers) - 1] if config.model_type in _ALIKE_LAYERS else "mean"
 
 
 def _resolve_batch_size(estimator, n_rows):

@@ -47,15 +47,16 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
     stride : int, default=None
         Number of tokens that neighbouring windows share, as in Hugging Face's tokenizers. None is a
         quarter of `max_length`.
-    pooling : {"auto", "pooler", "cls", "mean", "mean_last_three"}, default="auto"
+    pooling : {"auto", "pooler", "cls", "mean", "mean_last_two", "mean_last_three"}, default="auto"
         **Network.** How the last hidden states become one vector per text. "pooler" passes the state of
         ``[CLS]`` through a dense layer and tanh, as BERT does. "cls" is the state of ``[CLS]``. "mean" is
-        the mean over all tokens. "mean_last_three" is the mean over all tokens and the last three layers: as
-        features, several layers are better than the last one alone [1]_. "auto" is what the checkpoint's
-        folder declares for sentence-transformers, "mean" or "cls". If it declares nothing, it is "pooler"
-        with ``head_init="random"`` and an encoder that is trained, otherwise "mean". Where it would be "mean"
-        for at most 1,000 single texts, it is "mean_last_three", if there are three layers and each ends with a
-        normalisation (as in BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet).
+        the mean over all tokens. "mean_last_two" and "mean_last_three" are the mean over all tokens and the
+        last two or three layers: as features, several layers are better than the last one alone [1]_. "auto"
+        is what the checkpoint's folder declares for sentence-transformers, "mean" or "cls". If it declares
+        nothing, it is "pooler" with ``head_init="random"`` and an encoder that is trained, otherwise "mean".
+        Where it would be "mean", it is "mean_last_two" for at most 300 single texts and "mean_last_three" for
+        at most 1,000, if each layer ends with a normalisation (as in BERT, RoBERTa, XLM-R, ELECTRA,
+        DistilBERT, MPNet).
     pair_encoding : {"auto", "bi_encoder", "cross_encoder"}, default="auto"
         How sentence pairs are encoded. "bi_encoder" encodes each text separately, to vectors u and v of
         equal norm, and the head gets ``(u, v, |u - v|, u * v)`` [4]_. It needs the fewest pairs, above all if
@@ -250,7 +251,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         max_length: int | None = None,
         long_text: Literal["head_tail", "truncate", "window"] = "head_tail",
         stride: int | None = None,
-        pooling: Literal["auto", "pooler", "cls", "mean", "mean_last_three"] = "auto",
+        pooling: Literal["auto", "pooler", "cls", "mean", "mean_last_two", "mean_last_three"] = "auto",
         pair_encoding: Literal["auto", "bi_encoder", "cross_encoder"] = "auto",
         hidden_layer_sizes: Sequence[int] | np.ndarray = (),
         head_init: Literal["linear_probe", "random"] = "linear_probe",

@@ -48,12 +48,13 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
     long_text : {"head_tail", "truncate"}, default="head_tail"
         What is kept of a text of more than `max_length` tokens. "head_tail" keeps a quarter of the tokens
         from its beginning and the rest from its end, "truncate" its beginning only.
-    pooling : {"auto", "pooler", "cls", "mean", "mean_last_three"}, default="auto"
+    pooling : {"auto", "pooler", "cls", "mean", "mean_last_two", "mean_last_three"}, default="auto"
         How the last hidden states become one vector per text. "pooler" passes the state of ``[CLS]``
         through a dense layer and tanh. "cls" is the state of ``[CLS]``. "mean" is the mean over all
-        tokens, "mean_last_three" that of the last three layers. "auto" is the pooling of a fitted estimator, or of
-        the one that a folder of `save_pretrained` holds. For a checkpoint it is what its folder declares for
-        sentence-transformers, "mean" or "cls", and "mean" if it declares nothing.
+        tokens, "mean_last_two" and "mean_last_three" those of the last two or three layers. "auto" is the
+        pooling of a fitted estimator, or of the one that a folder of `save_pretrained` holds. For a checkpoint
+        it is what its folder declares for sentence-transformers, "mean" or "cls", and "mean" if it declares
+        nothing.
     prompt : str, default=None
         Text to put before each text, such as "query: ", for encoders that were trained with it. None is the
         default prompt that the folder of a checkpoint declares for sentence-transformers, or "".
@@ -125,7 +126,7 @@ class BertVectorizer(TextInputMixin, PicklableMixin, ClassNamePrefixFeaturesOutM
         revision: str | None = None,
         max_length: int | None = None,
         long_text: Literal["head_tail", "truncate"] = "head_tail",
-        pooling: Literal["auto", "pooler", "cls", "mean", "mean_last_three"] = "auto",
+        pooling: Literal["auto", "pooler", "cls", "mean", "mean_last_two", "mean_last_three"] = "auto",
         prompt: str | None = None,
         batch_size: int = 32,
         device: str | torch.device = "auto",

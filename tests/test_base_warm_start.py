@@ -48,7 +48,7 @@ def test_partial_fit_uses_the_current_parameters(tiny_bert, reviews):
 def test_warm_start_raises_for_another_structure_or_new_labels(tiny_bert, reviews):
     estimator = BertClassifier(tiny_bert, warm_start=True, **FAST).fit(*reviews)
     with pytest.raises(
-        ValueError, match=r"The fitted module has \{'pooling': 'mean', .* the parameters ask for \{'pool"
+        ValueError, match=r"The fitted module has \{'pooling': 'mean_last_two', .* the parameters ask for \{'pool"
     ):
         estimator.set_params(pooling="cls").fit(*reviews)
     with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(0,\)"):

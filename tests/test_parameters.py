@@ -95,26 +95,27 @@ def test_auto_pooling_and_auto_pair_encoding_follow_head_init_and_freeze(
     module = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(pairs, reviews[1]).module_
     assert (module.pooling, module.bi_encoder) == (pooling, bi_encoder)
     single = BertClassifier(tiny_bert, max_epochs=1, device="cpu", **changes).fit(*reviews).module_
-    assert (single.pooling, single.bi_encoder) == (pooling, False)
+    assert (single.pooling, single.bi_encoder) == ("mean_last_two" if pooling == "mean" else pooling, False)
 
 
 @pytest.mark.parametrize(
     ("model_type", "n_layers", "expected"),
     [
-        ("bert", 2, "mean"),
-        ("bert", 3, "mean_last_three"),
-        ("xlm-roberta", 12, "mean_last_three"),
-        ("modernbert", 9, "mean"),
+        ("bert", 1, ("mean", "mean")),
+        ("bert", 2, ("mean_last_two", "mean_last_two")),
+        ("xlm-roberta", 12, ("mean_last_two", "mean_last_three")),
+        ("modernbert", 9, ("mean", "mean")),
     ],
 )
-def test_auto_pooling_of_few_single_texts_needs_three_layers_of_one_scale(model_type, n_layers, expected):
+def test_auto_pooling_of_few_single_texts_needs_several_layers_of_one_scale(model_type, n_layers, expected):
     config = CONFIG_MAPPING[model_type](num_hidden_layers=n_layers, problem_type="single_label_classification")
 
-    def pooling(n_columns=1, n_rows=1000, contrastive_steps="auto", **found):
+    def pooling(n_columns=1, n_rows=300, contrastive_steps="auto", **found):
         estimator = BertClassifier(contrastive_steps=contrastive_steps)
         return resolve_recipe(estimator, config, n_columns, n_rows=n_rows, **found).pooling
 
-    assert pooling() == pooling(declared_pooling="mean") == expected
+    assert (pooling(), pooling(n_rows=301)) == expected
+    assert (pooling(declared_pooling="mean"), pooling(n_rows=1000)) == expected
     assert pooling(n_rows=1001) == pooling(n_columns=2) == pooling(trained_pooling="mean") == "mean"
     assert pooling(contrastive_steps=1) == "mean"
     assert pooling(declared_pooling="cls") == "cls"

@@ -41,12 +41,14 @@ def reference(folder, text, pooling):
     model = AutoModel.from_pretrained(folder, dtype=torch.float64)
     with torch.inference_mode():
         output = model(**AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt"), output_hidden_states=True)
-    *below, states = (layer[0] for layer in output.hidden_states[-3:])
+    lowest, below, states = (layer[0] for layer in output.hidden_states[-3:])
     pooled = {"mean": states.mean(dim=0), "cls": states[0], "pooler": output.pooler_output[0]}
-    return (pooled | {"mean_last_three": (states + sum(below)).mean(dim=0) / 3})[pooling].numpy()
+    pooled |= {"mean_last_two": (states + below).mean(dim=0) / 2}
+    pooled |= {"mean_last_three": (states + below + lowest).mean(dim=0) / 3}
+    return pooled[pooling].numpy()
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler", "mean_last_three"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "pooler", "mean_last_two", "mean_last_three"])
 def test_transform_equals_the_pooled_output_of_transformers(tiny_bert, reviews, pooling):
     vectors = BertVectorizer(tiny_bert, pooling=pooling, **EXACT).fit_transform(reviews[0])
     for i in (0, 5, 17):

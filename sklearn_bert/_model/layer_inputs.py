@@ -1,7 +1,7 @@
 """The inputs of an encoder's last layers: the outputs of the layers below them.
 
 transformers gives them with `output_hidden_states`, which keeps the outputs of all layers, and in its older releases
-replaces methods during the call, so that predictions of several threads would mix. Hooks on two layers do neither.
+replaces methods during the call, so that predictions of several threads would mix. Hooks on a few layers do neither.
 """
 
 import threading
@@ -9,19 +9,18 @@ from contextlib import contextmanager
 
 from .layers import split_into_layers
 
-N_WATCHED = 2
 _thread = threading.local()
 
 
-def watch_last_layers(encoder):
-    """Let `layer_inputs` see the encoder's last two layers.
+def watch_last_layers(encoder, n_layers):
+    """Let `layer_inputs` see so many of the encoder's last layers, or more.
 
     Raises
     ------
     ValueError
         If the encoder has no list of its layers, see `split_into_layers`.
     """
-    for layer in split_into_layers(encoder)[1][-N_WATCHED:]:
+    for layer in split_into_layers(encoder)[1][-n_layers:]:
         if keep_input not in layer._forward_pre_hooks.values():
             layer.register_forward_pre_hook(keep_input, with_kwargs=True)
 

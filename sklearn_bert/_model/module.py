@@ -74,12 +74,12 @@ class BertModule(PooledEncoder):
         The encoder's config; its `num_labels` and `problem_type` describe the head. It is copied.
     encoder : torch.nn.Module, optional
         A pretrained encoder made from such a config. None: a new one with random weights. It is not copied.
-        A pooler that `pooling` does not use is frozen, and on a CPU the attention of this package computes. Two of
-        its layers get a hook for "mean_last_three".
-    pooling : {"pooler", "cls", "mean", "mean_last_three"}, default="pooler"
+        A pooler that `pooling` does not use is frozen, and on a CPU the attention of this package computes. Its last
+        layers get hooks for "mean_last_two" and "mean_last_three".
+    pooling : {"pooler", "cls", "mean", "mean_last_two", "mean_last_three"}, default="pooler"
         What represents the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
         hidden state at ``[CLS]``; the mean of the last hidden states over the tokens; or this mean of
-        the hidden states of the last three layers.
+        the hidden states of the last two or three layers.
     bi_encoder : bool, default=False
         Whether rows 2i and 2i + 1 of the inputs are the texts of pair i, encoded separately. The head
         takes ``(u, v, |u - v|, u * v)`` of their pooled outputs u and v, each scaled to a root mean
@@ -110,7 +110,7 @@ class BertModule(PooledEncoder):
         config: PreTrainedConfig,
         *,
         encoder: nn.Module | None = None,
-        pooling: Literal["pooler", "cls", "mean", "mean_last_three"] = "pooler",
+        pooling: Literal["pooler", "cls", "mean", "mean_last_two", "mean_last_three"] = "pooler",
         bi_encoder: bool = False,
         hidden_layer_sizes: Sequence[int] = (),
         dropout: float | None = None,

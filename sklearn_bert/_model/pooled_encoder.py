@@ -18,9 +18,10 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from .checkpoint import folder_signature, load_encoder
 from .cpu_kernels import use_cpu_attention
-from .layer_inputs import N_WATCHED, layer_inputs, watch_last_layers
+from .layer_inputs import layer_inputs, watch_last_layers
 
-POOLINGS = ("pooler", "cls", "mean", "mean_last_three")
+POOLINGS = ("pooler", "cls", "mean", "mean_last_two", "mean_last_three")
+_LAYERS_BELOW = {"mean_last_two": 1, "mean_last_three": 2}  # whose outputs count as those of the last layer do
 _FLAGS = ("output_attentions", "output_hidden_states")  # transformers takes them as **kwargs
 
 
@@ -33,12 +34,12 @@ class PooledEncoder(nn.Module):
         The encoder's config. It is copied.
     encoder : torch.nn.Module, optional
         A pretrained encoder made from such a config. None: a new one with random weights. It is not copied.
-        A pooler that `pooling` does not use is frozen, and on a CPU the attention of this package computes. Two of
-        its layers get a hook for "mean_last_three".
-    pooling : {"pooler", "cls", "mean", "mean_last_three"}, default="pooler"
+        A pooler that `pooling` does not use is frozen, and on a CPU the attention of this package computes. Its last
+        layers get hooks for "mean_last_two" and "mean_last_three".
+    pooling : {"pooler", "cls", "mean", "mean_last_two", "mean_last_three"}, default="pooler"
         What represents the whole text: ``[CLS]`` through dense and tanh, as BERT does; the last
         hidden state at ``[CLS]``; the mean of the last hidden states over the tokens; or this mean of
-        the hidden states of the last three layers.
+        the hidden states of the last two or three layers.
     bi_encoder : bool, default=False
         Whether rows 2i and 2i + 1 of the inputs are the texts of pair i, encoded separately. The features are
         ``(u, v, |u - v|, u * v)`` of their pooled outputs u and v, each scaled to a root mean square of one, so
@@ -63,7 +64,7 @@ class PooledEncoder(nn.Module):
         config: PreTrainedConfig,
         *,
         encoder: nn.Module | None = None,
-        pooling: Literal["pooler", "cls", "mean", "mean_last_three"] = "pooler",
+        pooling: Literal["pooler", "cls", "mean", "mean_last_two", "mean_last_three"] = "pooler",
         bi_encoder: bool = False,
     ):
         super().__init__()
@@ -79,8 +80,8 @@ class PooledEncoder(nn.Module):
             self.pooler = self._new_linear(config.hidden_size, config.hidden_size)
         elif pooling != "pooler" and getattr(self.bert, "pooler", None) is not None:
             self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
-        if pooling == "mean_last_three":
-            watch_last_layers(self.bert)
+        if pooling in _LAYERS_BELOW:
+            watch_last_layers(self.bert, _LAYERS_BELOW[pooling])
         self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
         if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa, whose tokenizer may number a pair's texts all the same
             self._encoder_arguments.discard("token_type_ids")
@@ -148,7 +149,7 @@ class PooledEncoder(nn.Module):
     def _encode(self, **arguments):
         """The encoder's outputs; arguments that are None, or that the encoder does not take, are left out."""
         known = {k: v for k, v in arguments.items() if v is not None and k in self._encoder_arguments}
-        if self.pooling != "mean_last_three":
+        if self.pooling not in _LAYERS_BELOW:
             return self.bert(**known, return_dict=True)
         with layer_inputs() as inputs:
             outputs = self.bert(**known, return_dict=True)
@@ -156,15 +157,17 @@ class PooledEncoder(nn.Module):
         return outputs
 
     def _mean_of_layers(self, last, inputs):
-        """The mean of the last layer's outputs and the last two layers' inputs, (B, T, H)."""
-        shapes = [tuple(states.shape) for states in inputs]
-        if shapes != [tuple(last.shape)] * N_WATCHED:
+        """The mean of the last layer's outputs and the last layers' inputs, (B, T, H)."""
+        n_below = _LAYERS_BELOW[self.pooling]
+        below = inputs[-n_below:]
+        shapes, expected = [tuple(states.shape) for states in below], [tuple(last.shape)] * n_below
+        if shapes != expected:
             raise ValueError(
-                f"The inputs of the last {N_WATCHED} layers of this {self.config.model_type!r} encoder have the shapes "
-                f"{shapes}, expected {N_WATCHED} of its output's, {tuple(last.shape)}. Pass pooling='mean', or leave "
-                "the layers in their places."
+                f"The inputs of this {self.config.model_type!r} encoder's last layers have the shapes {shapes}, "
+                f"expected {expected} for pooling={self.pooling!r}. Pass pooling='mean', or leave the layers in their "
+                "places."
             )
-        return (last + sum(inputs)) / (1 + N_WATCHED)
+        return (last + sum(below)) / (1 + n_below)
 
     def _pool(self, outputs, attention_mask):
         """The encoder's outputs to one vector per text, (B, H), or per pair, (B / 2, 4 H)."""
@@ -181,7 +184,7 @@ class PooledEncoder(nn.Module):
 
     def _pool_texts(self, outputs, attention_mask):
         states = outputs.last_hidden_state  # (B, T, H)
-        if self.pooling in ("mean", "mean_last_three"):
+        if self.pooling == "mean" or self.pooling in _LAYERS_BELOW:
             dtype = torch.promote_types(states.dtype, torch.float32)  # float16 cannot hold long sums
             if attention_mask is None:
                 return states.mean(dim=1, dtype=dtype)

@@ -5,6 +5,7 @@ import torch
 from transformers import BertForSequenceClassification, DistilBertConfig, ElectraConfig, RobertaConfig
 
 from sklearn_bert import BertModule
+from sklearn_bert._model.pooled_encoder import POOLINGS
 from tests.conftest import make_config
 
 N, T, VOCAB, HIDDEN = 4, 7, 50, 16
@@ -36,7 +37,7 @@ PROBLEMS = {
 }
 all_problems = pytest.mark.parametrize(("num_labels", "problem_type", "labels"), PROBLEMS.values(), ids=PROBLEMS)
 both_attentions = pytest.mark.parametrize("attention", ["eager", "sdpa"])
-all_poolings = pytest.mark.parametrize("pooling", ["pooler", "cls", "mean", "mean_last_three"])
+all_poolings = pytest.mark.parametrize("pooling", POOLINGS)
 
 
 def bert(*, attention="sdpa", num_labels=3, pooling="pooler", bi_encoder=False, **changes):

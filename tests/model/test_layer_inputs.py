@@ -63,12 +63,16 @@ def test_nothing_is_kept_after_a_call_or_an_error():
     assert [ref() for ref in seen] == [None, None]
 
 
-def test_one_hook_is_enough_for_several_modules_and_copies_have_it():
-    module = bert(pooling=BELOW)
-    other = deepcopy(PooledEncoder(module.config, encoder=module.bert, pooling=BELOW)).eval()
-    for layer in split_into_layers(other.bert)[1][-2:]:
-        assert list(layer._forward_pre_hooks.values()) == [keep_input]
-    assert torch.equal(other.features(IDS, MASK), module.features(IDS, MASK))
+def test_one_hook_of_a_layer_is_enough_for_several_modules_and_copies_have_it():
+    module, two_layers = bert(pooling=BELOW), bert(pooling="mean_last_two")
+    expected = two_layers.features(IDS, MASK)
+    for pooling, source in ((BELOW, module), ("mean_last_two", two_layers)):
+        other = PooledEncoder(module.config, encoder=source.bert, pooling=BELOW)  # watches one layer more, or none
+        other = deepcopy(PooledEncoder(module.config, encoder=other.bert, pooling=pooling)).eval()
+        for layer in split_into_layers(other.bert)[1]:
+            assert list(layer._forward_pre_hooks.values()) == [keep_input]
+        assert torch.equal(other.features(IDS, MASK), source.features(IDS, MASK))
+    assert torch.equal(two_layers.features(IDS, MASK), expected)
 
 
 def test_gradients_are_the_same_with_layers_that_are_computed_again():
@@ -99,11 +103,11 @@ def test_watched_layers_that_are_missing_raise(n_layers):
     module.bert.encoder.layer[-1]._forward_pre_hooks.clear()
     shape = (*IDS.shape, 16)
     sentence = (
-        f"The inputs of the last 2 layers of this 'bert' encoder have the shapes {[shape] * (n_layers - 1)}, expected "
-        f"2 of its output's, {shape}. Pass pooling='mean', or leave the layers in their places."
+        f"The inputs of this 'bert' encoder's last layers have the shapes {[shape] * (n_layers - 1)}, expected "
+        f"{[shape] * 2} for pooling='mean_last_three'. Pass pooling='mean', or leave the layers in their places."
     )
     with pytest.raises(ValueError, match=exactly(sentence)):
         module(IDS)
     if n_layers == 2:
-        watch_last_layers(module.bert)
+        watch_last_layers(module.bert, 1)
         module(IDS)

@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from sklearn_bert import BertModule
+from sklearn_bert._model.pooled_encoder import POOLINGS
 from tests.conftest import make_config
 from tests.helpers import exactly
 from tests.model.helpers import (
@@ -204,6 +205,7 @@ def test_pooling_equals_a_computation_by_hand(pooling, mask):
         "pooler": torch.tanh(module.bert.pooler.dense(states[:, 0])),
         "cls": states[:, 0],
         "mean": mean(states),
+        "mean_last_two": (mean(states) + mean(below)) / 2,
         "mean_last_three": (mean(states) + mean(below) + mean(lowest)) / 3,
     }[pooling]
     torch.testing.assert_close(module(IDS, attention_mask=mask).logits, module.classifier(pooled))
@@ -227,7 +229,7 @@ def test_a_bi_encoder_with_an_odd_number_of_rows_raises():
         bert(bi_encoder=True)(IDS[:3])
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean", "mean_last_three"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "mean_last_two", "mean_last_three"])
 def test_an_unused_pooler_gets_no_gradient_and_other_parameters_do(pooling):
     module = bert(pooling=pooling)
     module(IDS, attention_mask=MASK, token_type_ids=TYPES, labels=CLASSES).loss.backward()
@@ -285,6 +287,6 @@ def test_all_parameters_have_the_dtype_of_the_config():
 
 
 def test_an_unknown_pooling_raises():
-    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean', 'mean_last_three'). Choose one of these."
+    message = f"Got pooling='max', expected one of {POOLINGS}. Choose one of these."
     with pytest.raises(ValueError, match=exactly(message)):
         BertModule(make_config(50), pooling="max")

@@ -5,7 +5,7 @@ import torch
 
 from sklearn_bert import BertModule
 from sklearn_bert._model.checkpoint import load_config
-from sklearn_bert._model.pooled_encoder import PooledEncoder
+from sklearn_bert._model.pooled_encoder import POOLINGS, PooledEncoder
 from tests.helpers import exactly
 from tests.model.helpers import all_poolings
 
@@ -37,7 +37,7 @@ def test_a_pooled_encoder_has_no_head(tiny_bert, config):
 
 
 def test_an_unknown_pooling_raises(config):
-    message = "Got pooling='max', expected one of ('pooler', 'cls', 'mean', 'mean_last_three'). Choose one of these."
+    message = f"Got pooling='max', expected one of {POOLINGS}. Choose one of these."
     with pytest.raises(ValueError, match=exactly(message)):
         PooledEncoder(config, pooling="max")
 
