@@ -14,11 +14,11 @@ A side is "ours" or one of
 - "rdrop": two passes with dropout and a penalty on their difference (R-Drop, X. Liang et al., NeurIPS 2021);
 - "mixup": features and losses of two rows are mixed (H. Zhang et al., ICLR 2018), with a share from Beta(0.2, 0.2);
 
-each with parameters of the estimator after it, if any. All have ``pooling="mean"`` unless they set another. Data, rows
-and settings are those of ``accuracy.py``. The table shows points above "ours", the change of the log loss, and the
-ratio of the CPU times. At its end are the log losses of "ours" on the second half of the scored rows, as they are and
-after the temperature that is best on the first half. Every finished run is written to ``--out``, and a run that is
-there is not repeated.
+each with parameters of the estimator after it, if any. All have ``pooling="mean"`` and ``batch_size=32`` unless they
+set others. Data, rows and settings are those of ``accuracy.py``. The table shows points above "ours", the change of the
+log loss, and the ratio of the CPU times. At its end are the log losses of "ours" on the second half of the scored rows,
+as they are and after the temperature that is best on the first half. Every finished run is written to ``--out``, and a
+run that is there is not repeated.
 """
 
 import argparse
@@ -114,8 +114,8 @@ def fit(task, train, seed, checkpoint, side):
         name, rest = "ours", side
     base = BertRegressor if task.problem_type == "regression" else BertClassifier
     estimator = type(base.__name__, (base,), {"net_class": NETS.get(name, BertNet)})
-    settings = {"max_epochs": N_EPOCHS, "max_length": MAX_LENGTH, "random_state": seed, "pooling": "mean"}
-    settings |= parse_params(rest)
+    settings = {"max_epochs": N_EPOCHS, "max_length": MAX_LENGTH, "random_state": seed}
+    settings |= {"pooling": "mean", "batch_size": 32} | parse_params(rest)
     with mock.patch.object(optim, "linear_warmup_decay", SCHEDULES.get(name, optim.linear_warmup_decay)):
         return estimator(checkpoint, **settings).fit(*train)
 
