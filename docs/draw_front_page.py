@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn_bert import BertClassifier, TokenAttributionDisplay, TrainingCurveDisplay
 from sklearn_bert.datasets import load_tickets
 
-MESSAGE = "My parcel never came, so I want my money back."
+MESSAGE = "The parcel came late, and now the brakes squeal."
 STATIC = Path(__file__).parent / "_static"
 PAGES = {  # styles of matplotlib, and the backgrounds of the site's theme
     "light": ("default", "#ffffff"),
