@@ -46,11 +46,11 @@ for name, model in {"TF-IDF + logistic regression": words, "BertClassifier": cla
 
 # %%
 # The fitted classifier predicts labels and probabilities for any new text. Where a message concerns two teams, both
-# have a part of the probability.
+# can have a part of the probability.
 messages = [
-    "My parcel never came, so I want my money back.",
+    "The parcel came late, and now the brakes squeal.",
     "You charged me for a repair that was never done.",
-    "Can I change the address on my account before the parcel is sent?",
+    "I cannot log in to pay my invoice.",
 ]
 for message, row in zip(messages, classifier.predict_proba(messages), strict=True):
     likely = pd.Series(row, index=classifier.classes_).nlargest(2)

@@ -31,7 +31,7 @@ for head_init in ("linear_probe", "random"):
     axes[head_init].set_xlabel(f'epoch, head_init="{head_init}": accuracy {max(clf.validation_scores_):.2f}')
 
 # %%
-# The loss on the right still falls steeply at the end: the model has not learned enough, and more epochs would help.
-# When the training loss is flat, there is little left to learn from these rows. If the model then memorises the rows,
-# the validation loss rises again. The accuracy shown here is a little too high, because the best epoch is chosen on
-# the test rows: with ``early_stopping=True`` a fit holds out rows of its own for this.
+# The training loss on the right still falls at the end: the model has not learned enough, and more epochs would help.
+# When the training loss is flat, as on the left, there is little left to learn from these rows. If the model then
+# memorises the rows, the validation loss rises again. The accuracy shown here is a little too high, because the best
+# epoch is chosen on the test rows: with ``early_stopping=True`` a fit holds out rows of its own for this.
