@@ -182,10 +182,7 @@ def load_encoder(folder, config, dtype=torch.float32, *, random_pooler="ignore")
             "Choose an encoder with attention, such as BERT."
         )
     lacks_pooler = getattr(encoder, "pooler", None) is None or any("pooler" in key for key in report["missing_keys"])
-    lacks_pooler |= trained_pooling(folder) not in (
-        None,
-        "pooler",
-    )  # stored beside an encoder that it was not trained with
+    lacks_pooler |= trained_pooling(folder) not in (None, "pooler")  # then only the encoder was trained
     if lacks_pooler and random_pooler == "warn":
         warn_user(
             f"{str(folder)!r} has no trained pooler, so training starts with a pooler of untrained weights. Pass "
