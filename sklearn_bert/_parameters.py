@@ -10,7 +10,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import _param_validation
 from sklearn.utils._param_validation import StrOptions
 
-from ._model.pooled_encoder import POOLINGS
+from ._model.pooled_encoder import MEANS, POOLINGS
 from ._runtime.progress import write_line
 from ._training.config import BATCH_SIZE, TrainingConfig
 
@@ -28,7 +28,6 @@ _FEW_STEPS, _ROWS_FOR_SMALL_BATCHES = 125, 300
 _ALIKE_LAYERS = frozenset(
     "bert camembert deberta-v2 distilbert electra mpnet nomic_bert rembert roberta xlm-roberta".split()
 )
-_MEANS = ("mean", "mean_last_two", "mean_last_three")
 _LABELS = {True: "one label", False: "several labels"}
 _CONTRASTIVE_FACTOR, _AFTER_CONTRASTIVE_FACTOR = 2.0, 0.2
 _BASE_RATE, _ROBERTA_RATE, _DEBERTA_RATE = 5e-5, 3e-5, 2e-5
@@ -142,7 +141,7 @@ def resolve_recipe(
 def _mean_of_layers(config, n_rows):
     """The mean of the layers that are the best features for so many texts, if all layers have one scale."""
     n_layers = 2 if n_rows <= _ROWS_FOR_TWO_LAYERS else 3 if n_rows <= _ROWS_FOR_THREE_LAYERS else 1
-    return _MEANS[min(n_layers, config.num_hidden_layers) - 1] if config.model_type in _ALIKE_LAYERS else "mean"
+    return MEANS[min(n_layers, config.num_hidden_layers) - 1] if config.model_type in _ALIKE_LAYERS else "mean"
 
 
 def _resolve_batch_size(estimator, n_rows):

@@ -20,8 +20,8 @@ from .checkpoint import folder_signature, load_encoder
 from .cpu_kernels import use_cpu_attention
 from .layer_inputs import layer_inputs, watch_last_layers
 
-POOLINGS = ("pooler", "cls", "mean", "mean_last_two", "mean_last_three")
-_LAYERS_BELOW = {"mean_last_two": 1, "mean_last_three": 2}  # whose outputs count as those of the last layer do
+MEANS = ("mean", "mean_last_two", "mean_last_three")  # of one, two and three layers
+POOLINGS = ("pooler", "cls", *MEANS)
 _FLAGS = ("output_attentions", "output_hidden_states")  # transformers takes them as **kwargs
 
 
@@ -80,8 +80,8 @@ class PooledEncoder(nn.Module):
             self.pooler = self._new_linear(config.hidden_size, config.hidden_size)
         elif pooling != "pooler" and getattr(self.bert, "pooler", None) is not None:
             self.bert.pooler.requires_grad_(False)  # kept for the state dict, but out of the loss
-        if pooling in _LAYERS_BELOW:
-            watch_last_layers(self.bert, _LAYERS_BELOW[pooling])
+        if self._n_layers_below:
+            watch_last_layers(self.bert, self._n_layers_below)
         self._encoder_arguments = {*inspect.signature(self.bert.forward).parameters, *_FLAGS}
         if getattr(config, "type_vocab_size", 2) < 2:  # RoBERTa, whose tokenizer may number a pair's texts all the same
             self._encoder_arguments.discard("token_type_ids")
@@ -146,10 +146,15 @@ class PooledEncoder(nn.Module):
         outputs = self._encode(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         return self._pool(outputs, attention_mask)
 
+    @property
+    def _n_layers_below(self):
+        """Number of layers below the last one whose outputs are pooled with its own."""
+        return MEANS.index(self.pooling) if self.pooling in MEANS else 0
+
     def _encode(self, **arguments):
         """The encoder's outputs; arguments that are None, or that the encoder does not take, are left out."""
         known = {k: v for k, v in arguments.items() if v is not None and k in self._encoder_arguments}
-        if self.pooling not in _LAYERS_BELOW:
+        if not self._n_layers_below:
             return self.bert(**known, return_dict=True)
         with layer_inputs() as inputs:
             outputs = self.bert(**known, return_dict=True)
@@ -158,7 +163,7 @@ class PooledEncoder(nn.Module):
 
     def _mean_of_layers(self, last, inputs):
         """The mean of the last layer's outputs and the last layers' inputs, (B, T, H)."""
-        n_below = _LAYERS_BELOW[self.pooling]
+        n_below = self._n_layers_below
         below = inputs[-n_below:]
         shapes, expected = [tuple(states.shape) for states in below], [tuple(last.shape)] * n_below
         if shapes != expected:
@@ -184,7 +189,7 @@ class PooledEncoder(nn.Module):
 
     def _pool_texts(self, outputs, attention_mask):
         states = outputs.last_hidden_state  # (B, T, H)
-        if self.pooling == "mean" or self.pooling in _LAYERS_BELOW:
+        if self.pooling in MEANS:
             dtype = torch.promote_types(states.dtype, torch.float32)  # float16 cannot hold long sums
             if attention_mask is None:
                 return states.mean(dim=1, dtype=dtype)
