@@ -9,10 +9,7 @@ import argparse
 import time
 from statistics import median
 
-import httpx
 import torch
-
-from tests.integration.test_other_libraries import SETUP, code_of, run, served
 
 
 def median_milliseconds(answer, texts):
@@ -25,6 +22,10 @@ def median_milliseconds(answer, texts):
 
 
 def main():
+    import httpx  # of the extra, and this module is imported everywhere
+
+    from tests.integration.test_other_libraries import SETUP, code_of, run, served
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=int, default=40)
     args = parser.parse_args()
