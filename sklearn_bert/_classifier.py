@@ -130,6 +130,11 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         training text do not decay.
     warmup_fraction : float, default=0.1
         Fraction of the training steps in which the learning rate rises.
+    average_weights : bool or "auto", default="auto"
+        Whether the fitted weights are the mean of those after each step in which the learning rate is at most
+        half of its peak, about the second half of the steps [7]_. Otherwise they are those after the last step.
+        The mean makes probabilities less extreme, and needs memory for the weights once more. "auto" is True
+        where ``batch_size="auto"`` is less than 32.
     max_grad_norm : float, default=1.0
         Maximum norm of the gradient of a step; a larger gradient is scaled down to it. None does not scale.
     callbacks : list of skorch.callbacks.Callback or (name, callback) tuples, default=None
@@ -149,14 +154,14 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         description alone, with a warning. For single texts only; a resumed training uses none.
     contrastive_steps : int or "auto", default="auto"
         Number of training steps before the first epoch in which the encoder learns which texts are of one
-        class: each step compares 16 texts with each other [8]_. The linear probe is then solved on the
+        class: each step compares 16 texts with each other [9]_. The linear probe is then solved on the
         outputs of this encoder. "auto" makes 20 if there are ten training rows per class or fewer, each of
         one text, the head starts with the linear probe, the encoder is trained and `max_seconds` is None,
         otherwise 0. With ``learning_rate="auto"`` these steps have twice the usual rate, and the epochs a
         fifth of it. With such steps ``pooling="auto"`` uses the last layer alone.
     label_smoothing : float, default=0.0
         Share of the target probability that is spread over all classes, or for each of several labels over
-        yes and no. It makes predicted probabilities less extreme, and wrong labels less harmful [7]_.
+        yes and no. It makes predicted probabilities less extreme, and wrong labels less harmful [8]_.
     threshold : float, array-like of shape (n_labels,) or dict, default=0.5
         With several labels per row, the probability above which `predict` returns 1: one value for all
         labels, one per label, or a dict by position or column name as in `class_weight`; labels left out
@@ -214,6 +219,8 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         "multi_label_classification".
     learning_rate_ : float
         The peak learning rate that was used: the value of "auto".
+    average_weights_ : bool
+        Whether the weights are a mean: the value of "auto".
     contrastive_steps_ : int
         The number of contrastive steps that were made.
     n_iter_ : int
@@ -269,8 +276,10 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
        EMNLP 2019.
     .. [5] C. Sun, X. Qiu, Y. Xu, X. Huang, "How to Fine-Tune BERT for Text Classification?", CCL 2019.
     .. [6] J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
-    .. [7] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
-    .. [8] L. Tunstall et al., "Efficient Few-Shot Learning Without Prompts", arXiv:2209.11055, 2022.
+    .. [7] P. Izmailov, D. Podoprikhin, T. Garipov, D. Vetrov, A. G. Wilson, "Averaging Weights Leads to Wider
+       Optima and Better Generalization", UAI 2018.
+    .. [8] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+    .. [9] L. Tunstall et al., "Efficient Few-Shot Learning Without Prompts", arXiv:2209.11055, 2022.
 
     Examples
     --------
@@ -321,6 +330,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         layer_decay: float = 1.0,
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.1,
+        average_weights: bool | Literal["auto"] = "auto",
         max_grad_norm: float | None = 1.0,
         callbacks: Sequence[Any] | None = None,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
@@ -361,6 +371,7 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         self.layer_decay = layer_decay
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
+        self.average_weights = average_weights
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.class_weight = class_weight

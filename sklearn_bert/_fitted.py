@@ -19,6 +19,7 @@ class FittedAttributes:
     net_: BertNet
     problem_type_: str
     learning_rate_: float
+    average_weights_: bool
     truncation_: TruncationReport
     unknown_tokens_: UnknownTokensReport
     n_iter_: int
@@ -46,10 +47,11 @@ class FittedAttributes:
         contrastive = getattr(self, "contrastive_steps_", 0)
         before = f"{contrastive} contrastive steps, then " if contrastive else ""
         steps = "" if self.max_seconds is None else f" ({self.n_steps_} steps in max_seconds={self.max_seconds:g})"
+        averaged = ", weights averaged" if getattr(self, "average_weights_", False) else ""
         why = f" (the encoder cannot compute in {net.unsupported_precision_})" if net.unsupported_precision_ else ""
         return (
             f"{self.problem_type_} ({self._target.outputs}), on {net.device} in {net.precision}{why}, {before}"
-            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in batches of {net.batch_size}{steps}{kept}, "
+            f"{self.n_iter_} epoch{'s' * (self.n_iter_ != 1)} in batches of {net.batch_size}{steps}{averaged}{kept}, "
             f"{report.n_truncated} of {report.n_rows} rows cut{read}"
         )
 
@@ -69,6 +71,7 @@ def learned_attributes(net, target, text_encoder, truncation_, unknown_tokens_):
         "tokenizer_": text_encoder.tokenizer,
         "problem_type_": target.problem_type,
         "learning_rate_": net.lr,
+        "average_weights_": net.training_config.average_weights,
         "truncation_": truncation_,
         "unknown_tokens_": unknown_tokens_,
         "n_iter_": len(history),

@@ -65,6 +65,7 @@ CONSTRAINTS = {
     "layer_decay": [Interval(Real, 0, 1, closed="right")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "warmup_fraction": [Interval(Real, 0, 1, closed="both")],
+    "average_weights": ["boolean", StrOptions({"auto"})],
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     "callbacks": [list, tuple, None],
     "early_stopping": ["boolean"],
@@ -103,6 +104,7 @@ class Recipe(NamedTuple):
     pooling: str
     bi_encoder: bool
     batch_size: int
+    average_weights: bool
     learning_rate: float
     head_learning_rate: float
     contrastive_learning_rate: float
@@ -135,7 +137,10 @@ def resolve_recipe(
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     rates = _resolve_rates(estimator, config, frozen, steps and not resumed)
     batch_size = _resolve_batch_size(estimator, n_rows)
-    return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, *rates, 0 if resumed else steps)
+    # Smaller batches cost probabilities that are too sure; the mean of the weights repairs that.
+    average = estimator.average_weights
+    average = estimator.batch_size == "auto" and batch_size < BATCH_SIZE if average == "auto" else average
+    return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, average, *rates, 0 if resumed else steps)
 
 
 def _mean_of_layers(config, n_rows):
@@ -213,6 +218,7 @@ def training_config(estimator, plan, recipe, loss_params):
         layer_decay=estimator.layer_decay,
         weight_decay=estimator.weight_decay,
         warmup_fraction=estimator.warmup_fraction,
+        average_weights=recipe.average_weights,
         max_grad_norm=estimator.max_grad_norm,
         linear_probe=not (_starts_at_random(estimator) or plan.resume),
         freeze=estimator.freeze,

@@ -120,6 +120,11 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         training text do not decay.
     warmup_fraction : float, default=0.1
         Fraction of the training steps in which the learning rate rises.
+    average_weights : bool or "auto", default="auto"
+        Whether the fitted weights are the mean of those after each step in which the learning rate is at most
+        half of its peak, about the second half of the steps [7]_. Otherwise they are those after the last step.
+        The mean makes probabilities less extreme, and needs memory for the weights once more. "auto" is True
+        where ``batch_size="auto"`` is less than 32.
     max_grad_norm : float, default=1.0
         Maximum norm of the gradient of a step; a larger gradient is scaled down to it. None does not scale.
     callbacks : list of skorch.callbacks.Callback or (name, callback) tuples, default=None
@@ -175,6 +180,8 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         The mode, as Hugging Face names it: "regression".
     learning_rate_ : float
         The peak learning rate that was used: the value of "auto".
+    average_weights_ : bool
+        Whether the weights are a mean: the value of "auto".
     n_iter_ : int
         Number of epochs run by `fit`, and by all calls of `partial_fit` since.
     n_steps_ : int
@@ -227,6 +234,8 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
        EMNLP 2019.
     .. [5] C. Sun, X. Qiu, Y. Xu, X. Huang, "How to Fine-Tune BERT for Text Classification?", CCL 2019.
     .. [6] J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
+    .. [7] P. Izmailov, D. Podoprikhin, T. Garipov, D. Vetrov, A. G. Wilson, "Averaging Weights Leads to Wider
+       Optima and Better Generalization", UAI 2018.
 
     Examples
     --------
@@ -268,6 +277,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         layer_decay: float = 1.0,
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.1,
+        average_weights: bool | Literal["auto"] = "auto",
         max_grad_norm: float | None = 1.0,
         callbacks: Sequence[Any] | None = None,
         scale_target: bool = True,
@@ -304,6 +314,7 @@ class BertRegressor(RegressorMixin, BaseBertEstimator):
         self.layer_decay = layer_decay
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
+        self.average_weights = average_weights
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.scale_target = scale_target

@@ -143,7 +143,7 @@ FLOAT64_CASES = {
     "windows": lambda model: classification(model, max_length=7, long_text="window", stride=2),
     "validation": validation,
     "chunks": chunks,
-    "one row at a time": lambda model: classification(model, batch_size=1, weight_decay=0.1),
+    "one row at a time": lambda model: classification(model, batch_size=1, weight_decay=0.1, average_weights=True),
     "random head and micro batches": lambda model: classification(model, head_init="random", micro_batch_size=2),
 }
 FLOAT32_CASES = {

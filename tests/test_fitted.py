@@ -41,9 +41,12 @@ def test_a_fit_without_validation_leaves_no_scores_of_an_earlier_one(classifier,
 
 def test_learned_attributes_come_from_the_history():
     history = [{"train_loss": 2}, {"train_loss": 1}]
-    net, target = SimpleNamespace(history=history, lr=0.5), SimpleNamespace(problem_type="regression")
+    config = SimpleNamespace(average_weights=True)
+    net = SimpleNamespace(history=history, lr=0.5, training_config=config)
+    target = SimpleNamespace(problem_type="regression")
     reports = {"truncation_": "report", "unknown_tokens_": "other report"}
     learned = learned_attributes(net, target, SimpleNamespace(tokenizer="tokenizer"), **reports)
     assert learned["loss_curve_"] == [2.0, 1.0]
     assert (learned["n_iter_"], learned["learning_rate_"], learned["truncation_"]) == (2, 0.5, "report")
+    assert learned["average_weights_"] is True
     assert not learned.keys() & OF_VALIDATION

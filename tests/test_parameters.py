@@ -144,11 +144,31 @@ def test_auto_batches_are_smaller_where_there_would_be_few_steps(n_rows, max_epo
     assert batch_size(batch_size=5) == 5
 
 
+@pytest.mark.parametrize(
+    ("given", "n_rows", "expected"),
+    [
+        ({}, 300, False),
+        ({}, 301, True),
+        ({}, 1000, True),
+        ({}, 2000, False),
+        ({}, np.inf, False),
+        ({"batch_size": 16}, 1000, False),
+        ({"average_weights": False}, 1000, False),
+        ({"average_weights": True}, 10, True),
+    ],
+    ids=str,
+)
+def test_auto_averages_the_weights_where_auto_makes_batches_smaller(given, n_rows, expected):
+    config = CONFIG_MAPPING["bert"](problem_type="single_label_classification")
+    recipe = resolve_recipe(BertClassifier(max_epochs=2, **given), config, 1, n_rows=n_rows)
+    assert recipe.average_weights is expected
+
+
 def test_a_fit_makes_its_steps_in_batches_of_the_auto_size(tiny_bert, reviews):
     texts, labels = [column * 8 for column in reviews]
     classifier = BertClassifier(tiny_bert, max_epochs=2, device="cpu").fit(texts, labels)
     assert (classifier.n_steps_, classifier.net_.batch_size) == (2 * len(texts) // 16, 16)
-    assert "2 epochs in batches of 16," in classifier.summary_
+    assert "2 epochs in batches of 16, weights averaged," in classifier.summary_
     assert BertClassifier(tiny_bert, device="cpu").partial_fit(texts, labels).net_.batch_size == 32
 
 
@@ -241,6 +261,7 @@ def test_fit_passes_every_training_parameter_to_the_net(tiny_bert, reviews):
         "head_learning_rate": ("head_learning_rate", 5e-4),
         "weight_decay": ("weight_decay", 0.3),
         "warmup_fraction": ("warmup_fraction", 0.4),
+        "average_weights": ("average_weights", True),
         "max_grad_norm": ("max_grad_norm", 0.7),
         "max_epochs": ("max_epochs", 1),
         "max_seconds": ("max_seconds", 1000.0),

@@ -16,6 +16,7 @@ from .contrastive import ContrastiveStart
 from .linear_probe import LinearProbe
 from .optim import WarmupDecayFactor
 from .time_budget import TimeBudget
+from .weight_average import WeightAverage
 
 
 def make_callbacks(config, *, started=0.0, progress=0, state_file=None, bridge=None, callbacks=None):
@@ -42,6 +43,7 @@ def make_callbacks(config, *, started=0.0, progress=0, state_file=None, bridge=N
         "contrastive_start": ContrastiveStart() if config.contrastive_steps else None,
         "linear_probe": LinearProbe() if config.linear_probe else None,
         "time_budget": None if config.max_seconds is None else TimeBudget(config.max_seconds, started),
+        "weight_average": WeightAverage() if config.average_weights else None,
         "schedule": LinearWarmupDecay(config.warmup_fraction),
         "clipping": None if config.max_grad_norm is None else GradientNormClipping(config.max_grad_norm),
         "divergence": DivergenceGuard(),

@@ -52,7 +52,9 @@ class StateFile(Callback):
         if not net.group_.is_first:
             return
         callbacks = dict(net.callbacks_)
+        average = callbacks.get("weight_average")
         parts = {"now": net.trained, "best": callbacks["best_epoch"].weights, "random": _random_state(net.device)}
+        parts |= {"last": average.others} if average else {}
         moments = net.optimizer_.state_dict()["state"]
         parts |= {f"optimizer.{i}": values for i, values in moments.items()}
         tensors = {f"{part}/{name}": t.detach().cpu() for part, values in parts.items() for name, t in values.items()}
@@ -60,6 +62,7 @@ class StateFile(Callback):
             "history": [_plain(row) for row in net.history],
             "rates": [group["lr"] for group in net.optimizer_.param_groups],
             "step": callbacks["schedule"].lr_scheduler_.last_epoch,
+            "averaged": average.n_averaged if average else 0,
             "scaler": net.scaler_.state_dict(),
             "stop": stop,
         }
@@ -99,6 +102,8 @@ class StateFile(Callback):
             for name, value in row.items():
                 net.history.record(name, value)
         callbacks["best_epoch"].weights = parts.get("best", {})
+        if average := callbacks.get("weight_average"):
+            average.others, average.n_averaged = parts.get("last", {}), numbers["averaged"]
         net.stop_training_ |= numbers["stop"]
         _set_random_state(net.device, parts["random"])
 

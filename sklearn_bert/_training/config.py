@@ -26,6 +26,8 @@ class TrainingConfig:
     warmup_fraction : float
     max_grad_norm : float or None
         None: gradients are not clipped.
+    average_weights : bool
+        Whether the training ends with the mean of the last weights, see `WeightAverage`.
     linear_probe : bool
         Whether the head starts at a linear model of the features.
     freeze : {None, "embeddings", "encoder"} or int
@@ -51,6 +53,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     warmup_fraction: float = 0.1
     max_grad_norm: float | None = 1.0
+    average_weights: bool = False
     linear_probe: bool = False
     freeze: str | int | None = None
     micro_batch_size: int | None = None

@@ -66,7 +66,8 @@ def test_the_state_is_one_file_of_numbers(interrupted):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"precision": "bfloat16"}, {"freeze": "encoder"}, {"hidden_layer_sizes": (4,)}]
+    "changes",
+    [{}, {"precision": "bfloat16"}, {"freeze": "encoder"}, {"hidden_layer_sizes": (4,)}, {"average_weights": True}],
 )
 def test_going_on_ends_with_the_weights_of_an_undisturbed_fit(tiny_bert, reviews, interrupted, monkeypatch, changes):
     expected = BertClassifier(tiny_bert, **SETTINGS | changes).fit(*reviews)
