@@ -189,9 +189,9 @@ class BertClassifier(ClassifierMixin, BaseBertEstimator):
         change.
     checkpoint_dir : str or path, default=None
         Folder in which the training state is saved after each epoch, in one file of about three times the
-        size of the trained weights. A `fit` with the same parameters and data that finds this file resumes
-        after the last complete epoch. Its final weights are equal, to the bit, to those of an uninterrupted
-        fit. Use one folder per fit: a grid search cannot share one.
+        size of the trained weights, or four times if they are averaged. A `fit` with the same parameters and
+        data that finds this file resumes after the last complete epoch. Its final weights are equal, to the
+        bit, to those of an uninterrupted fit. Use one folder per fit: a grid search cannot share one.
     device : str or torch.device, default="auto"
         **Machine.** Where to compute. "auto" takes CUDA, else the CPU. "mps" is not tested.
     precision : {"auto", "float32", "bfloat16", "float16", "float64"}, default="auto"

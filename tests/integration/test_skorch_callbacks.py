@@ -86,7 +86,7 @@ def test_the_validation_rows_are_one_more_batch_of_an_epoch(tiny_bert, reviews):
 def test_the_order_of_all_callbacks_is_that_of_the_page(sklearn_callback, tiny_bert, reviews, tmp_path, capsys):
     observer = Observer()
     classifier = BertClassifier(tiny_bert, callbacks=[("yours", observer)], checkpoint_dir=tmp_path, **VALIDATED)
-    classifier.set_params(verbose=2, max_seconds=600, contrastive_steps=1)
+    classifier.set_params(verbose=2, max_seconds=600, contrastive_steps=1, average_weights=True)
     classifier.set_callbacks(sklearn_callback.ProgressBar()).fit(*reviews)
     capsys.readouterr()
     table = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), flags=re.MULTILINE)
