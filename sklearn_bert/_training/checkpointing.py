@@ -103,7 +103,8 @@ class StateFile(Callback):
                 net.history.record(name, value)
         callbacks["best_epoch"].weights = parts.get("best", {})
         if average := callbacks.get("weight_average"):
-            average.others, average.n_averaged = parts.get("last", {}), numbers["averaged"]
+            average.others = {name: t.to(net.device) for name, t in parts.get("last", {}).items()}
+            average.n_averaged = numbers["averaged"]
         net.stop_training_ |= numbers["stop"]
         _set_random_state(net.device, parts["random"])
 

@@ -24,9 +24,6 @@ class WeightAverage(Callback):
         Number of steps in the mean.
     """
 
-    def __init__(self):
-        self._update = get_swa_multi_avg_fn()
-
     def on_train_begin(self, net, **kwargs):
         """Start anew; a state file may restore the mean of an interrupted training afterwards."""
         self._reset()
@@ -47,7 +44,8 @@ class WeightAverage(Callback):
         if not self.n_averaged:
             self.others = {name: w.clone() for name, w in weights.items()}
         else:
-            self._update(list(self.others.values()), [weights[name] for name in self.others], self.n_averaged)
+            update = get_swa_multi_avg_fn()
+            update(list(self.others.values()), [weights[name] for name in self.others], self.n_averaged)
         self.n_averaged += 1
 
     def on_epoch_end(self, net, **kwargs):

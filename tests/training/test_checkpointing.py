@@ -86,6 +86,15 @@ def test_going_on_ends_with_the_weights_of_an_undisturbed_fit(tiny_bert, reviews
     assert fitted.best_iter_ == expected.best_iter_
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_mean_of_weights_goes_on_on_the_gpu(tiny_bert, reviews, interrupted):
+    changes = {"average_weights": True, "device": "cuda"}
+    expected = BertClassifier(tiny_bert, **SETTINGS | changes).fit(*reviews)
+    fitted = BertClassifier(tiny_bert, checkpoint_dir=interrupted(**changes), **SETTINGS | changes).fit(*reviews)
+    torch.testing.assert_close(weights_of(fitted), weights_of(expected), rtol=1e-2, atol=1e-3)  # sums in another order
+
+
 def test_a_training_that_has_ended_is_not_repeated(tiny_bert, reviews, undisturbed, tmp_path, monkeypatch):
     BertClassifier(tiny_bert, checkpoint_dir=tmp_path, **SETTINGS).fit(*reviews)
     monkeypatch.setattr(BertNet, "train_step", None)
