@@ -11,6 +11,7 @@ from sphinx import addnodes
 import sklearn_bert
 
 _NUMBER = re.compile(r"[-+~<>]?\d[\d.,]*( ?(±|to) ?\d[\d.,]*)?( ?(%|s|ms|MB|MiB|texts/s|times|GFLOP/s))?")
+_GAP = re.compile(r"(?<=\d) (?=(±|%|s|ms|MB|MiB|GB)(?!\w))|(?<=±) (?=\d)")  # where no line may end
 _TEXTS_WITH_PARAMETERS = {  # page: where the names of parameters are links
     "api": nodes.entry,
     "first_parameters": nodes.entry,
@@ -41,6 +42,13 @@ def mark_numbers(app, doctree, docname):
     for entry in doctree.findall(nodes.entry):
         if _NUMBER.fullmatch(entry.astext().strip()):
             entry["classes"].append("number")
+
+
+def keep_numbers_whole(app, doctree, docname):
+    """Put spaces that do not break between a number and its deviation or unit."""
+    for text in list(doctree.findall(nodes.Text)):
+        if not isinstance(text.parent, nodes.literal | nodes.FixedTextElement):
+            text.parent.replace(text, nodes.Text(_GAP.sub("\N{NO-BREAK SPACE}", text)))
 
 
 def name_parameters(app, doctree, docname):
@@ -84,6 +92,7 @@ def drop_citations(app, doctree, docname):
 def setup(app):
     app.connect("html-page-context", describe)
     app.connect("doctree-resolved", mark_numbers)
+    app.connect("doctree-resolved", keep_numbers_whole)
     app.connect("doctree-resolved", name_parameters)
     app.connect("doctree-resolved", link_parameters)
     app.connect("doctree-resolved", drop_citations)

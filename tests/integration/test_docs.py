@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from docutils.core import publish_doctree
 
 from sklearn_bert import BertClassifier, BertRegressor
 
@@ -108,6 +109,13 @@ def test_the_figures_of_the_readme_are_those_of_the_measured_pages():
 def test_sections_that_get_a_chart_exist():
     charts = runpy.run_path(str(ROOT / "docs" / "_extensions" / "table_charts.py"))["CHARTS"]
     assert [name for page, name in charts if name not in headings(ROOT / "docs" / f"{page}.md")] == []
+
+
+def test_no_line_ends_between_a_number_and_its_deviation_or_unit():
+    details = runpy.run_path(str(ROOT / "docs" / "_extensions" / "page_details.py"))
+    doctree = publish_doctree("It has 0.8 ± 0.1 in 12 s, and ``0.8 ± 0.1 s`` in 3 steps.")
+    details["keep_numbers_whole"](None, doctree, None)
+    assert doctree.astext().replace("\xa0", "~") == "It has 0.8~±~0.1 in 12~s, and 0.8 ± 0.1 s in 3 steps."
 
 
 def test_the_groups_of_parameters_are_complete():
