@@ -137,9 +137,7 @@ def resolve_recipe(
     bi_encoder = probe if estimator.pair_encoding == "auto" else estimator.pair_encoding == "bi_encoder"
     rates = _resolve_rates(estimator, config, frozen, steps and not resumed)
     batch_size = _resolve_batch_size(estimator, n_rows)
-    # Smaller batches cost probabilities that are too sure; the mean of the weights repairs that.
-    average = estimator.average_weights
-    average = estimator.batch_size == "auto" and batch_size < BATCH_SIZE if average == "auto" else average
+    average = _resolve_average_weights(estimator, batch_size)
     return Recipe(pooling, bi_encoder and n_columns == 2, batch_size, average, *rates, 0 if resumed else steps)
 
 
@@ -156,6 +154,14 @@ def _resolve_batch_size(estimator, n_rows):
     if n_rows <= _ROWS_FOR_SMALL_BATCHES:
         return BATCH_SIZE
     return int(min(max(n_rows * estimator.max_epochs / _FEW_STEPS, BATCH_SIZE / 2), BATCH_SIZE))
+
+
+def _resolve_average_weights(estimator, batch_size):
+    """Whether the training ends with the mean of its last weights, in batches of so many rows."""
+    if estimator.average_weights != "auto":
+        return estimator.average_weights
+    # More steps in smaller batches make probabilities too sure, which the mean repairs.
+    return estimator.batch_size == "auto" and batch_size < BATCH_SIZE
 
 
 def _starts_at_random(estimator):

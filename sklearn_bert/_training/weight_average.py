@@ -40,7 +40,7 @@ class WeightAverage(Callback):
         if any(group["lr"] > _LOW_RATE * group["initial_lr"] for group in net.optimizer_.param_groups):
             self._reset()  # in the warm-up the rate was low, too
             return
-        weights = {name: p.detach() for name, p in net.get_all_learnable_params()}
+        weights = _weights(net)
         if not self.n_averaged:
             self.others = {name: w.clone() for name, w in weights.items()}
         else:
@@ -63,9 +63,13 @@ class WeightAverage(Callback):
         if mean == self.holds_mean_:
             return
         self.holds_mean_ = mean
-        trained = net.trained if self.others else {}
+        weights = _weights(net)
         for name, other in self.others.items():
-            p = trained[name].detach()
+            p = weights[name]
             held = p.clone()
             p.copy_(other)
             other.copy_(held)
+
+
+def _weights(net):
+    return {name: p.detach() for name, p in net.get_all_learnable_params()}

@@ -1,4 +1,4 @@
-"""Techniques of training that the package does not have, on the same rows as the defaults: score, log loss, time.
+"""Techniques of training beside the defaults, on the same rows: score, log loss, time.
 
 Usage::
 
@@ -10,7 +10,7 @@ A side is "ours" or one of
 
 - "cosine": the learning rate falls in half a cosine, not linearly;
 - "average": the weights are the mean over the steps of the second half of the training (stochastic weight averaging,
-  P. Izmailov et al., UAI 2018);
+  P. Izmailov et al., UAI 2018); the package's ``average_weights`` goes by the learning rate instead;
 - "rdrop": two passes with dropout and a penalty on their difference (R-Drop, X. Liang et al., NeurIPS 2021);
 - "mixup": features and losses of two rows are mixed (H. Zhang et al., ICLR 2018), with a share from Beta(0.2, 0.2);
 

@@ -101,7 +101,6 @@ def test_a_step_that_overflowed_is_left_out_of_the_mean():
     net = SimpleNamespace(
         step_skipped_=False,
         optimizer_=SimpleNamespace(param_groups=groups),
-        trained={"p": p},
         get_all_learnable_params=lambda: [("p", p)],
     )
     average = WeightAverage()
